@@ -1,0 +1,170 @@
+"""What can be asked of the core: pydantic models, strict, closed; a job's row carries a `JobSpec` as JSON."""
+
+import base64
+import binascii
+from datetime import datetime
+from typing import Annotated, Final, Literal, TypeAlias
+from uuid import UUID
+
+from pydantic import BaseModel, ConfigDict, Field, StringConstraints, field_validator, model_validator
+
+from shared.domain.jobs import MAX_TIMEOUT, Kind, OnDisconnect
+
+MAX_INLINE_IMAGE_BYTES: Final = 256 * 1024
+"""Larger photos are uploaded first and referred to by id: a job's row stays small."""
+MAX_MESSAGES: Final = 1000
+MAX_TEXT_CHARS: Final = 1_000_000
+
+MODEL_PATTERN: Final = r"^[a-z0-9][a-z0-9_-]{0,39}/[^\s\x00-\x1f\x7f]{1,200}$"
+ModelRef: TypeAlias = Annotated[str, StringConstraints(pattern=MODEL_PATTERN)]
+"""`provider/model`; the model part may itself contain slashes and colons."""
+
+
+class Command(BaseModel):
+    """Base of everything that is asked of the core: unknown fields and wrong types are refused."""
+
+    model_config = ConfigDict(extra="forbid", strict=True, frozen=True)
+
+
+class StoredImage(Command):
+    """An image that was uploaded before."""
+
+    id: Annotated[UUID, Field(strict=False)]
+
+
+class InlineImage(Command):
+    """A small image that travels inside the job, base64-encoded."""
+
+    data: Annotated[str, StringConstraints(min_length=1, max_length=4 * MAX_INLINE_IMAGE_BYTES // 3 + 4)]
+
+    @field_validator("data")
+    @classmethod
+    def _is_base64(cls, data: str) -> str:
+        try:
+            decoded = base64.b64decode(data, validate=True)
+        except binascii.Error as error:
+            raise ValueError("is not base64") from error
+        if len(decoded) > MAX_INLINE_IMAGE_BYTES:
+            raise ValueError(f"is larger than {MAX_INLINE_IMAGE_BYTES} bytes: upload it to /v2/images first")
+        return data
+
+    def content(self) -> bytes:
+        """Return the image's bytes."""
+        return base64.b64decode(self.data)
+
+
+ImageSource: TypeAlias = StoredImage | InlineImage
+
+
+class TextPart(Command):
+    """Text of a message."""
+
+    type: Literal["text"]
+    text: Annotated[str, StringConstraints(max_length=MAX_TEXT_CHARS)]
+
+
+class ImagePart(Command):
+    """An image of a message."""
+
+    type: Literal["image"]
+    image: ImageSource
+
+
+Part: TypeAlias = Annotated[TextPart | ImagePart, Field(discriminator="type")]
+
+
+class Message(Command):
+    """One turn of a conversation."""
+
+    role: Literal["system", "user", "assistant"]
+    content: Annotated[str, StringConstraints(max_length=MAX_TEXT_CHARS)] | Annotated[list[Part], Field(min_length=1)]
+
+
+class ChatInput(Command):
+    """A conversation to be continued by one answer."""
+
+    messages: Annotated[list[Message], Field(min_length=1, max_length=MAX_MESSAGES)]
+
+    @model_validator(mode="after")
+    def _ends_with_the_user(self) -> "ChatInput":
+        if self.messages[-1].role == "system":
+            raise ValueError("the last message must be the user's or the assistant's")
+        return self
+
+
+class VisionInput(Command):
+    """A dispenser's photo, to be answered with a safe command."""
+
+    image: ImageSource
+    prompt: Annotated[str, StringConstraints(min_length=1, max_length=20_000)] | None = None
+    profile: Annotated[str, StringConstraints(pattern=r"^[a-z0-9][a-z0-9._-]{0,63}$")] = "smartsip-v0.1"
+
+
+class Parameters(Command):
+    """How the model answers; what a provider does not know is left out for it."""
+
+    temperature: Annotated[float, Field(ge=0, le=2)] | None = None
+    top_p: Annotated[float, Field(gt=0, le=1)] | None = None
+    max_output_tokens: Annotated[int, Field(ge=1, le=10_000_000)] | None = None
+    stop: Annotated[list[Annotated[str, StringConstraints(min_length=1)]], Field(max_length=8)] | None = None
+    seed: Annotated[int, Field(ge=-(2**63), lt=2**63)] | None = None
+    presence_penalty: Annotated[float, Field(ge=-2, le=2)] | None = None
+    frequency_penalty: Annotated[float, Field(ge=-2, le=2)] | None = None
+
+
+Label: TypeAlias = Annotated[str, StringConstraints(min_length=1, max_length=200, pattern=r"^[^\x00]*$")]
+LabelName: TypeAlias = Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]{0,62}$")]
+Labels: TypeAlias = Annotated[dict[LabelName, Label], Field(max_length=16)]
+
+
+class _Submit(Command):
+    model: ModelRef | None = None
+    parameters: Parameters = Parameters()
+    deadline: Annotated[datetime, Field(strict=False)] | None = None
+    timeout_s: Annotated[float, Field(gt=0, le=MAX_TIMEOUT.total_seconds())] | None = None
+    on_disconnect: Annotated[OnDisconnect, Field(strict=False)] = OnDisconnect.CONTINUE
+    labels: Labels = {}
+
+    @model_validator(mode="after")
+    def _one_clock(self) -> "_Submit":
+        if self.deadline is not None and self.timeout_s is not None:
+            raise ValueError("give either deadline or timeout_s")
+        if self.deadline is not None and self.deadline.tzinfo is None:
+            raise ValueError("deadline needs a time zone, as in 2026-01-31T12:00:00Z")
+        return self
+
+
+class SubmitChat(_Submit):
+    """Ask for one answer to a conversation."""
+
+    kind: Literal["chat"]
+    input: ChatInput
+
+
+class SubmitVision(_Submit):
+    """Ask what a dispenser should do, given a photo."""
+
+    kind: Literal["vision"]
+    input: VisionInput
+
+
+SubmitJob: TypeAlias = Annotated[SubmitChat | SubmitVision, Field(discriminator="kind")]
+
+
+class JobSpec(Command):
+    """What the row of an accepted job says to its runner; `model` is resolved."""
+
+    kind: Annotated[Kind, Field(strict=False)]
+    model: ModelRef
+    input: ChatInput | VisionInput
+    parameters: Parameters = Parameters()
+
+    @property
+    def provider_name(self) -> str:
+        """The part of `model` before the first slash."""
+        return self.model.partition("/")[0]
+
+    @property
+    def model_name(self) -> str:
+        """The part of `model` after the first slash."""
+        return self.model.partition("/")[2]
