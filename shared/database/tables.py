@@ -120,7 +120,7 @@ job = Table(
         postgresql_where=text("idempotency_key is not null"),
     ),
     Index("job_by_owner", "owner_id", "id"),
-    Index("job_ready", "queue", "fair_key", "id", postgresql_where=text("state = 0 and run_after is null")),
+    Index("job_ready", "queue", "owner_id", "fair_key", "id", postgresql_where=text("state = 0 and run_after is null")),
     Index("job_after", "run_after", postgresql_where=text("state in (0, 2) and run_after is not null")),
     Index("job_deadline", "deadline", postgresql_where=text("state in (0, 2)")),
     Index("job_running", "worker_id", postgresql_where=text("state = 1")),
@@ -143,9 +143,11 @@ job_body = Table(
     Column("id", Uuid, primary_key=True),
     Column("payload", LargeBinary, nullable=False),
     Column("request_hash", LargeBinary, nullable=False),
+    Column("model", Text, nullable=False),
     Column("labels", JSONB),
 )
-"""Written with the job, never updated. `payload` is a `JobSpec` as JSON; `request_hash` guards idempotency keys."""
+"""Written with the job, never updated. `payload` is a `JobSpec` as JSON, `model` what it names, so that a list need not
+read payloads; `request_hash` guards idempotency keys."""
 
 job_done = Table(
     "job_done",

@@ -7,6 +7,7 @@
     ├── Unauthenticated · Forbidden · NotFound · Conflict
     │   └── IdempotencyKeyReused
     ├── QuotaExceeded           429: too much is waiting
+    │   └── TooManyStreams
     ├── ProviderError           what a provider did, sorted by what the caller can do about it
     │   ├── ProviderAuth · ProviderRegion · ProviderQuota · ProviderRateLimited · ProviderOverloaded
     │   ├── RequestTooLarge · ContextTooLong · ContentBlocked · ModelNotFound · ProviderRejected
@@ -134,6 +135,12 @@ class QuotaExceeded(SmartSipError):
     """Too much of this owner's work is waiting."""
 
     code, status, title, retryable = "queue_full", 429, "Too many jobs are waiting", True
+
+
+class TooManyStreams(QuotaExceeded):
+    """Too many event streams of this owner are open."""
+
+    code, title = "too_many_streams", "Too many event streams are open"
 
 
 class ProviderError(SmartSipError):

@@ -70,7 +70,7 @@ SMARTSIP_V01: Final = DeviceProfile(
     min_confidence=0.5,
     full_from=0.95,
 )
-"""The first SmartSip dispenser, as its sketch `smartsip.ino` (`transform_json2command`, FengD/SmartSip 6c4a93b) drives it.
+"""The first SmartSip dispenser, as its sketch drives it (FengD/SmartSip 6c4a93b, `transform_json2command`).
 
 Volume: one byte, `volume / 10 - 1`, so steps of 10 ml from 10; 1–9 ml underflow to 0xFF and anything over 500 is sent
 as 0x0F, which pours less than 200, hence the range. Temperature: four commands only; the byte beside each reads as its
@@ -93,4 +93,6 @@ def profile(name: str) -> DeviceProfile:
         return PROFILES[name]
     except KeyError:
         known = ", ".join(sorted(PROFILES))
-        raise InvalidRequest(f"There is no device profile of this name; known: {known}.", field="input.profile") from None
+        raise InvalidRequest(
+            f"There is no device profile of this name; known: {known}.", field="input.profile"
+        ) from None

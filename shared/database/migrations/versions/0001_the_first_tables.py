@@ -59,7 +59,7 @@ def upgrade() -> None:
     op.create_index(
         "job_ready",
         "job",
-        ["queue", "fair_key", "id"],
+        ["queue", "owner_id", "fair_key", "id"],
         unique=False,
         postgresql_where=sa.text("state = 0 and run_after is null"),
     )
@@ -69,6 +69,7 @@ def upgrade() -> None:
         sa.Column("id", sa.Uuid(), nullable=False),
         sa.Column("payload", sa.LargeBinary(), nullable=False),
         sa.Column("request_hash", sa.LargeBinary(), nullable=False),
+        sa.Column("model", sa.Text(), nullable=False),
         sa.Column("labels", postgresql.JSONB(astext_type=sa.Text()), nullable=True),
         sa.PrimaryKeyConstraint("id", name=op.f("job_body_pkey")),
     )

@@ -1,0 +1,73 @@
+"""Who may use a dialect whose clients cannot log in: `open`, `token` or `off`, as a setting says.
+
+`open` is for the local stack: it lets in only what runs on this machine and talks to it by that name, so that neither
+a proxy in front nor a web page that rebinds its name to 127.0.0.1 is taken for the operator. Elsewhere, and in
+`token`, the key in the path's prefix says who is calling.
+"""
+
+from ipaddress import ip_address
+from typing import Final, Literal, TypeAlias
+
+from starlette.requests import HTTPConnection
+
+from api.auth import Caller, caller_by_path
+from api.front import Front
+from api.scopes import Scope
+from shared.domain.errors import Forbidden, NotFound, Unauthenticated
+from shared.domain.ids import LOCAL_OWNER
+
+Access: TypeAlias = Literal["open", "token", "off"]
+
+_LOCAL_NAMES: Final = frozenset({"localhost", "127.0.0.1", "::1"})
+_FORWARDED: Final = (
+    *("forwarded", "x-forwarded-for", "x-forwarded-host", "x-forwarded-proto", "x-forwarded-server"),
+    *("x-real-ip", "via", "cf-connecting-ip", "true-client-ip", "x-original-host"),
+)
+
+
+async def admit(connection: HTTPConnection, front: Front, *, access: Access, scope: Scope) -> Caller:
+    """Return who is calling a dialect that is open to its own devices or programs.
+
+    Raises:
+        NotFound: if the dialect is switched off.
+        Unauthenticated: if neither the place nor a key in the path lets the caller in.
+        Forbidden: if the key is not good for this dialect.
+    """
+    if access == "off":
+        raise NotFound("not found")
+    caller = await caller_by_path(front, connection)
+    if caller is not None:
+        if not caller.may(scope):
+            raise Forbidden(f"the key in the path needs the scope {scope}")
+        return caller
+    if access == "open" and "path_token" not in connection.scope and is_local(connection, front):
+        return Caller(owner_id=LOCAL_OWNER, owner_name="local", name="this machine", scopes=frozenset({scope}))
+    raise Unauthenticated("a valid key is required: http://host:port/d/<key>/…")
+
+
+def is_local(connection: HTTPConnection, front: Front) -> bool:
+    """Whether a request was made on this machine, to this machine by name, through no proxy and no foreign page."""
+    origin = connection.headers.get("origin")
+    return (
+        connection.client is not None
+        and _is_loopback(connection.client.host)
+        and _host_name(connection.headers.get("host", "")) in _LOCAL_NAMES
+        and not any(name in connection.headers for name in _FORWARDED)
+        and (origin is None or origin in front.settings.allowed_origins)
+    )
+
+
+def _is_loopback(address: str) -> bool:
+    try:
+        parsed = ip_address(address)
+    except ValueError:
+        return False
+    mapped = getattr(parsed, "ipv4_mapped", None)
+    return (mapped or parsed).is_loopback
+
+
+def _host_name(host: str) -> str:
+    """Return the name in a Host header (RFC 9110 section 7.2), without its port."""
+    if host.startswith("["):
+        return host[1:].partition("]")[0].lower()
+    return host.partition(":")[0].lower()

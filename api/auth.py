@@ -1,0 +1,124 @@
+"""Who is calling: the administrator's token or an API key, for HTTP and WebSocket alike.
+
+A credential comes as `Authorization: Bearer …`; as the WebSocket subprotocol `bearer.<credential>`, because browsers
+cannot set headers there (offer a second one, `smartsip`, which the server picks); or as the path prefix
+`/d/<key>/`, for clients that can only be given a base URL. The administrator's token is never taken from a path: URLs
+end up in other people's logs.
+"""
+
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Annotated, Final, TypeAlias
+
+import structlog
+from fastapi import Depends
+from starlette.requests import HTTPConnection
+
+from api.dependencies import FrontDep
+from api.front import Front
+from api.scopes import EVERY_SCOPE, Scope, effective
+from api.services.keys import Key
+from shared.domain.errors import Forbidden, Unauthenticated
+from shared.domain.ids import LOCAL_OWNER, OwnerId
+from shared.security import is_same_secret
+
+SUBPROTOCOL_PREFIX: Final = "bearer."
+
+
+@dataclass(frozen=True, kw_only=True)
+class Caller:
+    """Who is calling, and what they may do. `owner_id` is whose things they see and make."""
+
+    owner_id: OwnerId
+    owner_name: str
+    name: str
+    scopes: frozenset[Scope]
+    is_admin: bool = False
+    expires_at: datetime | None = None
+
+    def may(self, scope: Scope) -> bool:
+        """Whether this caller's credential is good for something."""
+        return scope in self.scopes
+
+
+ADMINISTRATOR: Final = Caller(
+    owner_id=LOCAL_OWNER, owner_name="local", name="administrator", scopes=EVERY_SCOPE, is_admin=True
+)
+"""Holds the administrator's token; acts as the built-in local owner."""
+
+
+async def current_caller(connection: HTTPConnection, front: FrontDep) -> Caller:
+    """Return who is calling.
+
+    Raises:
+        Unauthenticated: if no credential came, or one that is not valid (any more).
+    """
+    offered = _offered_by_header(connection)
+    if offered is not None:
+        caller = await caller_with(front, offered)
+    else:
+        caller = await caller_by_path(front, connection)
+    if caller is None:
+        raise Unauthenticated(
+            "Send an API key or the administrator's token as `Authorization: Bearer …`."
+            if offered is None
+            else "The credential is not valid: it is mistyped, revoked or expired."
+        )
+    structlog.contextvars.bind_contextvars(owner_id=caller.owner_id)
+    return caller
+
+
+async def caller_with(front: Front, credential: str) -> Caller | None:
+    """Return who holds a credential; None if nobody does."""
+    if is_same_secret(credential, front.settings.admin_token.get_secret_value()):
+        return ADMINISTRATOR
+    return await _key_holder(front, credential)
+
+
+async def caller_by_path(front: Front, connection: HTTPConnection) -> Caller | None:
+    """Return who holds the key in the path's prefix; None if there is no prefix or nobody does."""
+    token: str | None = connection.scope.get("path_token")
+    return None if token is None else await _key_holder(front, token)
+
+
+async def _key_holder(front: Front, credential: str) -> Caller | None:
+    key = await front.keys.find(credential)
+    return None if key is None else _caller_of(key)
+
+
+def _caller_of(key: Key) -> Caller:
+    return Caller(
+        owner_id=key.owner_id,
+        owner_name=key.owner_name,
+        name=key.name,
+        scopes=effective(key.scopes),
+        is_admin=Scope.ADMIN in key.scopes,
+        expires_at=key.expires_at,
+    )
+
+
+def _offered_by_header(connection: HTTPConnection) -> str | None:
+    scheme, _, credential = connection.headers.get("authorization", "").partition(" ")
+    if scheme.lower() == "bearer" and credential.strip():
+        return credential.strip()
+    if connection.scope["type"] == "websocket":
+        for subprotocol in connection.scope.get("subprotocols", ()):
+            if subprotocol.startswith(SUBPROTOCOL_PREFIX):
+                return subprotocol.removeprefix(SUBPROTOCOL_PREFIX)
+    return None
+
+
+CallerDep: TypeAlias = Annotated[Caller, Depends(current_caller)]
+
+
+def require(*scopes: Scope) -> Callable[..., Awaitable[Caller]]:
+    """Return a dependency that gives the caller if their credential is good for one of these scopes."""
+
+    async def permitted(caller: CallerDep) -> Caller:
+        if not caller.scopes.intersection(scopes):
+            needed = " or ".join(f"`{scope}`" for scope in scopes)
+            raise Forbidden(f"This needs a credential with the scope {needed}.")
+        return caller
+
+    return permitted

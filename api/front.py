@@ -1,0 +1,98 @@
+"""What every route of the front works with: the opened adapters of one api process."""
+
+from collections.abc import AsyncGenerator
+from contextlib import AsyncExitStack, asynccontextmanager
+from dataclasses import dataclass
+
+from redis.asyncio import Redis
+from sqlalchemy.ext.asyncio import AsyncEngine
+
+from api.background import Background
+from api.hub import StreamHub
+from api.services.keys import KeyStore
+from shared.adapters.celery_broker import create_celery
+from shared.adapters.celery_job_queue import CeleryJobQueue
+from shared.adapters.minio_object_store import MinioObjectStore
+from shared.adapters.redis_connection import connect
+from shared.adapters.redis_event_log import RedisEventLog
+from shared.adapters.redis_subscriber import Subscriber
+from shared.database.control import JobControl
+from shared.database.engine import create_engine
+from shared.database.queries import Queries
+from shared.database.reads import JobReads
+from shared.database.ringer import Ringer
+from shared.database.submissions import Submissions
+from shared.ports.event_log import EventLog
+from shared.ports.job_queue import JobQueue
+from shared.ports.object_store import ObjectStore
+from shared.settings import Settings
+
+
+@dataclass(frozen=True)
+class Front:
+    """The opened parts; closed in reverse order when the process stops."""
+
+    settings: Settings
+    engine: AsyncEngine
+    queries: Queries
+    submissions: Submissions
+    reads: JobReads
+    control: JobControl
+    ringer: Ringer
+    jobs: JobQueue
+    redis: Redis
+    events: EventLog
+    subscriber: Subscriber
+    hub: StreamHub
+    objects: ObjectStore
+    keys: KeyStore
+    background: Background
+
+
+@asynccontextmanager
+async def open_front(settings: Settings) -> AsyncGenerator[Front]:
+    """Open everything an api process needs; Redis may be away, PostgreSQL may not."""
+    prefix, clocks = settings.redis.prefix, settings.clocks
+    async with AsyncExitStack() as stack:
+        engine = create_engine(settings.database, pool_size=8)
+        stack.push_async_callback(engine.dispose)
+        queries = Queries(engine)
+        redis = connect(settings.redis)
+        stack.push_async_callback(redis.aclose)
+        submissions = Submissions(settings.database)
+        await submissions.open()
+        stack.push_async_callback(submissions.close)
+        subscriber = Subscriber(redis)
+        await subscriber.start()
+        stack.push_async_callback(subscriber.close)
+        events = RedisEventLog(redis, prefix, clocks)
+        reads = JobReads(engine)
+        hub = StreamHub(
+            events=events, subscriber=subscriber, reads=reads, prefix=prefix, clocks=clocks, limits=settings.limits
+        )
+        await hub.start()
+        stack.push_async_callback(hub.close)
+        objects = MinioObjectStore(settings.objects)
+        stack.callback(objects.close)
+        jobs = CeleryJobQueue(create_celery(settings.redis), redis, prefix)
+        background = Background()
+        stack.push_async_callback(background.close)
+        ringer = Ringer(engine, jobs, clocks)
+        stack.push_async_callback(ringer.close)
+        yield Front(
+            settings=settings,
+            engine=engine,
+            queries=queries,
+            submissions=submissions,
+            reads=reads,
+            control=JobControl(engine),
+            ringer=ringer,
+            jobs=jobs,
+            redis=redis,
+            events=events,
+            subscriber=subscriber,
+            hub=hub,
+            objects=objects,
+            keys=KeyStore(queries, believed_for=clocks.key_cache),
+            background=background,
+        )

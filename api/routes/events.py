@@ -1,0 +1,113 @@
+"""A job's events as server-sent events, live or replayed."""
+
+import functools
+import time
+from typing import Annotated, Final
+from uuid import UUID
+
+from fastapi import APIRouter, Depends, Query, Request, Response
+from pydantic import BaseModel, ConfigDict, Field
+
+from api.auth import Caller, require
+from api.cursors import cursor_from
+from api.dependencies import FrontDep
+from api.front import Front
+from api.metrics import observe_first_token
+from api.relay import Outcome, Reader
+from api.routes.answers import NOT_FOUND, PROBLEM, REFUSED
+from api.scopes import Scope
+from api.services.cancel import cancel_if_abandoned
+from api.services.watch import open_reader
+from api.streaming import EVENT_STREAM, EventStream, SSEFramer
+from shared.domain.events import START
+from shared.domain.ids import JobId, OwnerId
+from shared.domain.jobs import Kind, OnDisconnect
+
+router = APIRouter(prefix="/v2/jobs", tags=["events"])
+_EXAMPLE: Final = (
+    'retry: 2000\\n\\nid: 1.1\\nevent: started\\ndata: {"type":"started","provider":"demo","model":"demo"}\\n\\n'
+)
+
+
+class EventsQuery(BaseModel):
+    """Where to begin."""
+
+    model_config = ConfigDict(extra="forbid")
+
+    after: Annotated[str | None, Field(description="The `id` of the last event the caller has", examples=["1.17"])] = (
+        None
+    )
+
+
+@router.get(
+    "/{job_id}/events",
+    response_class=Response,
+    responses=NOT_FOUND
+    | REFUSED
+    | {
+        200: {"description": "The events", "content": {EVENT_STREAM: {"example": _EXAMPLE}}},
+        204: {"description": "The job has ended and the caller has every event: do not come back"},
+        429: PROBLEM | {"description": "Too many streams are open"},
+    },
+    summary="Follow a job's events",
+)
+async def get_events(
+    job_id: UUID,
+    query: Annotated[EventsQuery, Query()],
+    request: Request,
+    front: FrontDep,
+    caller: Annotated[Caller, Depends(require(Scope.JOBS))],
+) -> Response:
+    """Send a job's events from the beginning, or after the caller's last one, until the job has ended.
+
+    Each has an `id` (`attempt.seq`), which a browser sends back as `Last-Event-ID`; others may use `?after=`. An event
+    `restarted` voids everything before it. Comments come every 15 seconds while nothing happens.
+    """
+    # The header is the newer of the two: a browser that comes back repeats the URL it was first given.
+    header = request.headers.get("last-event-id")
+    after = cursor_from(header, field="Last-Event-ID") if header else cursor_from(query.after)
+    front.hub.claim_stream(caller.owner_id)
+    try:
+        reader, view = await open_reader(front, caller.owner_id, JobId(job_id), after)
+    except BaseException:
+        front.hub.release_stream(caller.owner_id)
+        raise
+    if reader.is_over:
+        reader.close(Outcome.ENDED)
+        front.hub.release_stream(caller.owner_id)
+        return Response(status_code=204)
+    return stream_of(
+        front, reader, caller.owner_id, policy=view.on_disconnect, kind=view.kind, is_resumed=after != START
+    )
+
+
+def stream_of(
+    front: Front,
+    reader: Reader,
+    owner_id: OwnerId,
+    *,
+    policy: OnDisconnect,
+    kind: Kind,
+    is_resumed: bool = False,
+    headers: dict[str, str] | None = None,
+) -> EventStream:
+    """Return a reader that has begun as a stream of the owner's, which was claimed before."""
+
+    def on_end(outcome: Outcome) -> None:
+        front.hub.release_stream(owner_id)
+        if outcome is Outcome.LEFT:
+            cancel_if_abandoned(front, reader.job_id, policy)
+
+    return EventStream(
+        reader,
+        SSEFramer(),
+        send_timeout=front.settings.clocks.send,
+        on_end=on_end,
+        on_first_delta=None if is_resumed else functools.partial(_note_first_delta, reader.job_id, kind),
+        headers=headers,
+    )
+
+
+def _note_first_delta(job_id: JobId, kind: Kind) -> None:
+    accepted_at = (job_id.int >> 80) / 1000  # a UUID of version 7 begins with milliseconds
+    observe_first_token(kind, max(0.0, time.time() - accepted_at))

@@ -1,0 +1,76 @@
+"""Jobs' events over WebSockets: one job per socket, or as many as the client names on one.
+
+Messages are JSON text. The server's: `{"job_id": …, "id": "1.5", "type": …}` per event; `{"type": "error", "problem":
+…}`; `{"type": "end", …}` for a job of which the client has everything; `{"type": "cancel", …}` in answer to one. The
+client's: `{"type": "follow", "job_id": …, "after"?: "1.5"}`, `{"type": "unfollow", "job_id": …}`,
+`{"type": "cancel", "job_id": …}`.
+
+Refusals before the handshake are HTTP answers. Close codes: 1000 done, 1001 restart (come back), 1003 not text,
+1008 the credential expired, 1009 message too large, 1011 our fault, 1013 too slow (come back).
+"""
+
+from typing import Annotated, Final
+from urllib.parse import urlsplit
+from uuid import UUID
+
+from fastapi import APIRouter, Depends, WebSocket
+
+from api.auth import Caller, require
+from api.cursors import cursor_from
+from api.dependencies import FrontDep
+from api.front import Front
+from api.scopes import Scope
+from api.services.watch import open_reader
+from api.sockets import JobSocket
+from shared.domain.errors import Forbidden, InvalidRequest
+from shared.domain.ids import JobId
+
+SUBPROTOCOL: Final = "smartsip"
+
+router = APIRouter(prefix="/v2", tags=["events"])
+SocketCaller = Annotated[Caller, Depends(require(Scope.JOBS))]
+
+
+@router.websocket("/jobs/{job_id}/ws")
+async def follow_job(websocket: WebSocket, job_id: UUID, front: FrontDep, caller: SocketCaller) -> None:
+    """Send one job's events from the beginning, or from `?after=`, and close when it has ended."""
+    _check(websocket, front, known={"after", "ticket"})
+    after = cursor_from(websocket.query_params.get("after"))
+    front.hub.claim_stream(caller.owner_id)
+    try:
+        reader, view = await open_reader(front, caller.owner_id, JobId(job_id), after)
+        await websocket.accept(_subprotocol(websocket))
+        await JobSocket(websocket, front, caller).serve_one(reader, view)
+    finally:
+        front.hub.release_stream(caller.owner_id)
+
+
+@router.websocket("/ws")
+async def follow_jobs(websocket: WebSocket, front: FrontDep, caller: SocketCaller) -> None:
+    """Send the events of every job the client asks for, until it closes the socket."""
+    _check(websocket, front, known={"ticket"})
+    front.hub.claim_stream(caller.owner_id)
+    try:
+        await websocket.accept(_subprotocol(websocket))
+        await JobSocket(websocket, front, caller).serve_many()
+    finally:
+        front.hub.release_stream(caller.owner_id)
+
+
+def _check(websocket: WebSocket, front: Front, *, known: set[str]) -> None:
+    """Refuse other sites' pages, and parameters that mean nothing.
+
+    A page of another site cannot read our answers over HTTP, but a WebSocket has no such rule (RFC 6455 section 10.2).
+    """
+    origin = websocket.headers.get("origin")
+    is_same = origin is not None and urlsplit(origin).netloc == websocket.headers.get("host")
+    if origin is not None and not is_same and origin not in front.settings.allowed_origins:
+        raise Forbidden("pages of this origin may not connect", field="Origin")
+    for name in websocket.query_params:
+        if name not in known:
+            raise InvalidRequest("is not known here", field=name)
+
+
+def _subprotocol(websocket: WebSocket) -> str | None:
+    """Return what to agree on: a browser that offers its credential as a subprotocol must be answered with another."""
+    return SUBPROTOCOL if SUBPROTOCOL in websocket.scope.get("subprotocols", ()) else None

@@ -1,0 +1,167 @@
+"""Accepting a job: everything that can be refused is refused before anything is stored; the bell rings after commit."""
+
+import hashlib
+from collections.abc import Awaitable, Callable, Iterator
+from datetime import UTC, datetime, timedelta
+from typing import Final
+from uuid import UUID
+
+from api.auth import Caller
+from api.front import Front
+from api.services.images import image_of
+from shared.database.submissions import Inserted, NewJob
+from shared.domain.commands import (
+    ImagePart,
+    ImageSource,
+    JobSpec,
+    StoredImage,
+    SubmitChat,
+    SubmitVision,
+)
+from shared.domain.errors import InvalidRequest, NotFound
+from shared.domain.ids import new_job_id
+from shared.domain.jobs import DEFAULT_TIMEOUT, MAX_TIMEOUT, QUEUE_OF, Kind
+from shared.ports.job_queue import Bell
+
+NO_IMAGES: Final[frozenset[UUID]] = frozenset()
+
+
+async def submit(
+    front: Front,
+    caller: Caller,
+    command: SubmitChat | SubmitVision,
+    *,
+    idempotency_key: str | None = None,
+    fair_key: int | None = None,
+) -> Inserted:
+    """Accept a job; once this returns it is committed and will end.
+
+    Raises:
+        InvalidRequest: if the model, the deadline or an image cannot be had; `field` says which.
+        IdempotencyKeyReused: if the key was used for another request.
+        QuotaExceeded: if too many of the owner's jobs are waiting.
+        Unavailable: if PostgreSQL is away.
+    """
+    new = await prepare(front, caller, command, idempotency_key=idempotency_key, fair_key=fair_key)
+    return await accept(front, new)
+
+
+async def prepare(
+    front: Front,
+    caller: Caller,
+    command: SubmitChat | SubmitVision,
+    *,
+    idempotency_key: str | None = None,
+    fair_key: int | None = None,
+    known_images: frozenset[UUID] = NO_IMAGES,
+) -> NewJob:
+    """Return the job a command amounts to, checked; nothing is stored yet, and the job has its id.
+
+    `known_images` are ids that need no check, because the caller has just looked them up. Raises as `submit`.
+    """
+    kind = Kind(command.kind)
+    model = resolve_model(front, command.model)
+    deadline = _deadline(command, kind)
+    await _check_images(front, caller, command, known_images)
+    return NewJob(
+        id=new_job_id(),
+        owner_id=caller.owner_id,
+        fair_key=-caller.owner_id if fair_key is None else fair_key,
+        queue=QUEUE_OF[kind],
+        kind=kind,
+        model=model,
+        deadline=deadline,
+        payload=_payload(command, kind, model),
+        request_hash=_hash(command),
+        waiting_cap=front.settings.limits.waiting_per_owner,
+        on_disconnect=command.on_disconnect,
+        labels=dict(command.labels) or None,
+        idempotency_key=idempotency_key,
+        rung=front.ringer.has_room(QUEUE_OF[kind]),
+    )
+
+
+async def accept(front: Front, new: NewJob, *, before_ring: Callable[[], Awaitable[object]] | None = None) -> Inserted:
+    """Commit a prepared job, then ring; `before_ring` is waited for before any worker can hear of it. Raises as above.
+
+    For callers who want to hear everything of the job: subscribe while it is being committed.
+    """
+    inserted = await front.submissions.insert(new)
+    if before_ring is not None:
+        await before_ring()
+    if inserted.is_replay:
+        return inserted
+    if new.rung:
+        front.ringer.ring_now(Bell(new.id, new.queue))
+    else:
+        front.ringer.nudge(new.queue)
+    return inserted
+
+
+def resolve_model(front: Front, model: str | None) -> str:
+    """Return `provider/model` to run: the server's default where the caller named none.
+
+    Raises:
+        InvalidRequest: if the provider is not configured.
+    """
+    settings = front.settings
+    if model is None:
+        return settings.default_model
+    provider = model.partition("/")[0]
+    if provider not in settings.configured_providers:
+        names = ", ".join(settings.configured_providers)
+        raise InvalidRequest(
+            f"the provider {provider!r} is not configured on this server; configured: {names}", field="model"
+        )
+    return model
+
+
+def _payload(command: SubmitChat | SubmitVision, kind: Kind, model: str) -> bytes:
+    spec = JobSpec(kind=kind, model=model, input=command.input, parameters=command.parameters)
+    return spec.model_dump_json(exclude_defaults=True).encode()
+
+
+def _hash(command: SubmitChat | SubmitVision) -> bytes:
+    """Return what two uses of an idempotency key must share: the request as it was made, before any default."""
+    return hashlib.sha256(command.model_dump_json(exclude_defaults=True).encode()).digest()
+
+
+def _deadline(command: SubmitChat | SubmitVision, kind: Kind) -> datetime:
+    now = datetime.now(UTC)
+    if command.deadline is not None:
+        if command.deadline <= now:
+            raise InvalidRequest("the deadline has passed", field="deadline")
+        if command.deadline > now + MAX_TIMEOUT:
+            hours = MAX_TIMEOUT.total_seconds() / 3600
+            raise InvalidRequest(f"the deadline is more than {hours:g} hours away", field="deadline")
+        return command.deadline.astimezone(UTC)
+    if command.timeout_s is not None:
+        return now + timedelta(seconds=command.timeout_s)
+    return now + DEFAULT_TIMEOUT[kind]
+
+
+async def _check_images(
+    front: Front, caller: Caller, command: SubmitChat | SubmitVision, known: frozenset[UUID]
+) -> None:
+    """Refuse images the owner does not have: a job that names them could only fail later."""
+    seen = set(known)
+    for field, image in _images(command):
+        if not isinstance(image, StoredImage) or image.id in seen:
+            continue
+        try:
+            await image_of(front, caller.owner_id, image.id)
+        except NotFound as error:
+            raise InvalidRequest("there is no image with this id", field=f"{field}.id") from error
+        seen.add(image.id)
+
+
+def _images(command: SubmitChat | SubmitVision) -> Iterator[tuple[str, ImageSource]]:
+    if isinstance(command, SubmitVision):
+        yield "input.image", command.input.image
+        return
+    for number, message in enumerate(command.input.messages):
+        if isinstance(message.content, str):
+            continue
+        for position, part in enumerate(message.content):
+            if isinstance(part, ImagePart):
+                yield f"input.messages.{number}.content.{position}.image", part.image

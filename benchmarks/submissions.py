@@ -1,0 +1,41 @@
+"""Jobs submitted as fast as they are accepted; whether they also end is what `system.wait_until_idle` waits for."""
+
+from typing import Any
+
+import msgspec
+
+from benchmarks.connection import Connection, Response, http_request
+from benchmarks.plan import Plan
+from benchmarks.work import Outcome, refusal
+
+
+class DirectSubmissions:
+    """The provider, asked for one whole answer: what a caller without the system would send instead."""
+
+    def __init__(self, plan: Plan) -> None:
+        body: dict[str, Any] = {"model": plan.model, "messages": [{"role": "user", "content": "Hello"}]}  # JSON
+        self._request = http_request("POST", "/v1/chat/completions", token=plan.token, body=msgspec.json.encode(body))
+
+    async def perform(self, connection: Connection, number: int) -> list[Response]:
+        return [await connection.exchange(self._request)]
+
+    def judge(self, responses: list[Response]) -> Outcome:
+        return Outcome(refusal(responses[0], expected=200))
+
+
+class SystemSubmissions:
+    """The system's own API: submit a chat job, and do not wait for its end."""
+
+    def __init__(self, plan: Plan) -> None:
+        body: dict[str, Any] = {  # JSON
+            "kind": "chat",
+            "model": f"openai/{plan.model}",
+            "input": {"messages": [{"role": "user", "content": "Hello"}]},
+        }
+        self._request = http_request("POST", "/v2/jobs", token=plan.token, body=msgspec.json.encode(body))
+
+    async def perform(self, connection: Connection, number: int) -> list[Response]:
+        return [await connection.exchange(self._request)]
+
+    def judge(self, responses: list[Response]) -> Outcome:
+        return Outcome(refusal(responses[0], expected=202))

@@ -1,0 +1,35 @@
+"""A piece of work: what one client does once, and how its outcome is judged when the clock has stopped."""
+
+from typing import NamedTuple, Protocol
+
+from benchmarks.connection import Connection, Response
+
+
+class Outcome(NamedTuple):
+    """One piece of work, judged. Without a problem it is whole: everything the provider sent came, once, in order."""
+
+    problem: str | None
+    first_token_ns: int | None = None
+    tokens: tuple[tuple[int, int], ...] = ()
+    """When each token arrived, and when the provider had sent it."""
+
+
+class Work(Protocol):
+    """One kind of work at one target."""
+
+    async def perform(self, connection: Connection, number: int) -> list[Response]:
+        """Do it once; the responses in order. Stops early where a response makes going on pointless."""
+        ...
+
+    def judge(self, responses: list[Response]) -> Outcome:
+        """Say what came of it."""
+        ...
+
+
+def refusal(response: Response, *, expected: int) -> str | None:
+    """Return what is wrong with a response's status or length, in words; None if nothing is."""
+    if response.status == 0:
+        return "the connection broke before an answer"
+    if response.status != expected:
+        return f"HTTP {response.status} instead of {expected}: {response.body[:300].decode(errors='replace')}"
+    return None if response.is_whole else "the answer broke off"

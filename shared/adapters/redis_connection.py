@@ -1,0 +1,84 @@
+"""How a process connects to Redis (or Valkey): one URL, short timeouts, a few quick retries, hiredis.
+
+Redis is a hint in this system, so nothing here waits long: a caller learns within seconds that Redis is away.
+"""
+
+from typing import Any, Final
+from urllib.parse import parse_qs, unquote, urlsplit
+
+from redis.asyncio import Redis
+from redis.asyncio.retry import Retry
+from redis.asyncio.sentinel import Sentinel
+from redis.backoff import ExponentialBackoff
+
+from shared import settings
+
+SENTINEL_SCHEMES: Final = ("redis+sentinel", "rediss+sentinel")
+SCHEMES: Final = ("redis", "rediss", "unix", *SENTINEL_SCHEMES)
+SENTINEL_PORT: Final = 26379
+CONNECT_TIMEOUT_S: Final = 2.0
+SOCKET_TIMEOUT_S: Final = 5.0  # no command of ours takes longer than milliseconds
+RETRIES: Final = 2  # bridges a restart of the server's listener, not an outage
+
+
+def connect(redis: settings.Redis, *, decode: bool = False) -> Redis:
+    """Return a client; no connection is made before the first command.
+
+    Accepts `redis://`, `rediss://`, `unix://` and `redis+sentinel://user:password@host:port,host:port/master/0` (or
+    `rediss+sentinel://` for TLS); `?sentinel_password=` is sent to the sentinels, the URL's own password to the master.
+
+    Raises:
+        ValueError: if the URL is none of these; the message does not show it, because it may hold a password.
+    """
+    url = redis.url.get_secret_value()
+    scheme = url.partition("://")[0]
+    if scheme not in SCHEMES:
+        raise ValueError(f"the Redis URL must begin with one of {', '.join(f'{name}://' for name in SCHEMES)}")
+    if scheme in SENTINEL_SCHEMES:
+        return _connect_by_sentinel(url, decode=decode)
+    return Redis.from_url(url, **_options(decode=decode))  # pyright: ignore[reportUnknownMemberType]
+
+
+def _options(*, decode: bool) -> dict[str, Any]:  # keyword arguments of redis-py, of many types
+    return {
+        "decode_responses": decode,
+        "protocol": 2,  # pub/sub messages arrive as plain lists
+        "socket_timeout": SOCKET_TIMEOUT_S,
+        "socket_connect_timeout": CONNECT_TIMEOUT_S,
+        "socket_keepalive": True,
+        "health_check_interval": 0,  # a broken pooled connection costs a retry, not a PING per command
+        "retry": Retry(ExponentialBackoff(cap=0.2, base=0.02), RETRIES),
+        "max_connections": 256,
+    }
+
+
+def _connect_by_sentinel(url: str, *, decode: bool) -> Redis:
+    parts = urlsplit(url)
+    credentials, _, hosts = parts.netloc.rpartition("@")
+    username, _, password = credentials.partition(":")
+    master, _, database = parts.path.strip("/").partition("/")
+    if not (hosts and master) or not (database or "0").isdigit():
+        raise ValueError("a sentinel URL is redis+sentinel://host:port,host:port/master/0")
+    sentinel_password = parse_qs(parts.query).get("sentinel_password", [None])[-1]
+    tls = {"ssl": True} if parts.scheme.startswith("rediss") else {}
+    sentinel = Sentinel(
+        [_address(host) for host in hosts.split(",")],
+        sentinel_kwargs={"password": sentinel_password, "socket_timeout": CONNECT_TIMEOUT_S, **tls},
+    )
+    return sentinel.master_for(  # pyright: ignore[reportUnknownMemberType]
+        master,
+        db=int(database or "0"),
+        username=unquote(username) or None,
+        password=unquote(password) or None,
+        **tls,
+        **_options(decode=decode),
+    )
+
+
+def _address(host: str) -> tuple[str, int]:
+    name, colon, port = host.rpartition(":")
+    if not colon:
+        return host, SENTINEL_PORT
+    if not port.isdigit():
+        raise ValueError("a sentinel's address is host:port")
+    return name.strip("[]"), int(port)

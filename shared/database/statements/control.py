@@ -1,0 +1,70 @@
+"""What callers and administrators change about a job that is not theirs to run."""
+
+from typing import Any, Final, TypeAlias
+
+from sqlalchemy import Select, Update, delete, func, select, text, update
+from sqlalchemy.sql import Delete
+
+from shared.database.tables import STATE_CODES, job, job_done
+from shared.domain.ids import JobId
+from shared.domain.jobs import State
+
+AnySelect: TypeAlias = Select[*tuple[Any, ...]]  # rows are read by name
+
+REQUEST_CANCEL: Final = text("""
+with wanted as materialized (
+    select id, state, fence, worker_id from job
+    where id = :id and (cast(:owner_id as bigint) is null or owner_id = :owner_id)
+    for update
+), marked as (
+    update job set
+        cancel_requested_at = coalesce(job.cancel_requested_at, now()),
+        state = case when wanted.state = 1 then 1 else 5 end,
+        fence = wanted.fence + case when wanted.state = 1 then 0 else 1 end,
+        ended_at = case when wanted.state = 1 then null else clock_timestamp() end,
+        run_after = null, rung_at = null
+    from wanted where job.id = wanted.id and wanted.state in (0, 1, 2)
+    returning job.id, job.state, job.fence
+), ended as (
+    insert into job_done (id, fence, reply) select id, fence, :reply from marked where state = 5
+)
+select coalesce(marked.state, wanted.state) as state, coalesce(marked.fence, wanted.fence) as fence,
+    wanted.worker_id, wanted.state not in (0, 1, 2) as was_terminal
+from wanted left join marked using (id)
+""")
+"""Queued or waiting -> cancelled, running -> flagged, ended -> as it was; one row, or none if there is no such job."""
+
+
+def failed_job(job_id: JobId) -> AnySelect:
+    """A failed job and how it ended, locked until the transaction ends."""
+    return (
+        select(job.c.fence, job.c.worker_id, job_done.c.reply)
+        .join_from(job, job_done, job.c.id == job_done.c.id)
+        .where(job.c.id == job_id, job.c.state == STATE_CODES[State.FAILED])
+        .with_for_update(of=job)
+    )
+
+
+def queue_again(job_id: JobId) -> Update:
+    """Make a job as new, with as much time as it had at first; its fence goes on."""
+    return (
+        update(job)
+        .where(job.c.id == job_id)
+        .values(
+            state=STATE_CODES[State.QUEUED],
+            attempts=0,
+            losses=0,
+            deadline=func.now() + (job.c.deadline - job.c.created_at),
+            worker_id=None,
+            run_after=None,
+            rung_at=None,
+            started_at=None,
+            ended_at=None,
+            cancel_requested_at=None,
+        )
+    )
+
+
+def forget_ending(job_id: JobId) -> Delete:
+    """Remove a job's reply and archive."""
+    return delete(job_done).where(job_done.c.id == job_id)

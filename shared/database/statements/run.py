@@ -1,0 +1,124 @@
+"""What a runner's process writes: after the claim always with fence and worker, refused if they are the job's no more.
+
+Claims are committed synchronously like the rest: a crash of the server that forgot one would give its fence to the
+next runner as well, and readers would see two runners' events under one attempt.
+"""
+
+from typing import Final
+
+_CLAIMED: Final = """
+    job.id, job.owner_id, job.queue, job.kind, job.fence, job.attempts, job.losses, job.deadline, job.created_at,
+    job.started_at, job_body.payload,
+    case when job.fence > 1 then (
+        select case when setback.fence = job.fence - 1 then setback.what else 'released' end
+        from job_setback as setback where setback.job_id = job.id order by setback.id desc limit 1
+    ) end as last_setback
+"""
+
+CLAIM: Final = f"""
+update job
+set state = 1, fence = job.fence + 1, worker_id = bell.worker_id, started_at = clock_timestamp(), rung_at = null
+from unnest(%s::uuid[], %s::bigint[], %s::bool[]) as bell(id, worker_id, is_solo), worker, job_body
+where job.id = bell.id and job_body.id = bell.id and worker.id = bell.worker_id
+  and job.state = 0 and job.run_after is null and job.cancel_requested_at is null
+  and job.deadline > clock_timestamp() and worker.lease_until > clock_timestamp()
+  and (job.losses < %s or bell.is_solo)
+returning {_CLAIMED}
+"""  # noqa: S608 - made of this module's constants only
+"""Takes queued jobs, by worker; jobs that others took, or that must not run now, are not returned."""
+
+FIND_CLAIMS: Final = f"""
+select {_CLAIMED}
+from unnest(%s::uuid[], %s::bigint[]) as bell(id, worker_id)
+join job on job.id = bell.id and job.worker_id = bell.worker_id and job.state = 1
+join job_body on job_body.id = job.id
+"""  # noqa: S608 - made of this module's constants only
+"""Returns what the worker holds of these jobs: how a claim whose answer was lost is found again."""
+
+FINISH: Final = """
+with ending as materialized (
+    select * from unnest(
+        %s::uuid[], %s::int[], %s::bigint[], %s::smallint[], %s::bytea[], %s::bytea[]
+    ) as ending(id, fence, worker_id, state, reply, archive)
+), ended as (
+    update job set state = ending.state, ended_at = clock_timestamp()
+    from ending
+    where job.id = ending.id and job.fence = ending.fence and job.worker_id = ending.worker_id and job.state = 1
+    returning job.id
+)
+insert into job_done (id, fence, reply, archive)
+select ending.id, ending.fence, ending.reply, ending.archive from ending join ended using (id)
+returning id
+"""
+
+FIND_ENDS: Final = """
+select job.id
+from unnest(%s::uuid[], %s::int[], %s::bigint[], %s::smallint[]) as ending(id, fence, worker_id, state)
+join job on job.id = ending.id and job.fence = ending.fence and job.worker_id = ending.worker_id
+    and job.state = ending.state
+"""
+"""Returns the jobs that this very runner has ended this very way: its answer was lost, not its claim."""
+
+GIVE_BACK: Final = """
+with mine as materialized (
+    select id, fence, worker_id, attempts + %(failures)s as attempts,
+        case when cancel_requested_at is not null then 5
+             when attempts + %(failures)s >= %(max_attempts)s then 4
+             else 0 end as state
+    from job
+    where id = %(id)s and fence = %(fence)s and worker_id = %(worker_id)s and state = 1
+    for update
+), given as (
+    update job set
+        state = mine.state, attempts = mine.attempts, worker_id = null, rung_at = null,
+        fence = job.fence + case when mine.state = 0 then 0 else 1 end,
+        ended_at = case when mine.state <> 0 then clock_timestamp() end,
+        run_after = case when mine.state = 0 then
+            clock_timestamp() + make_interval(secs => %(run_after_s)s::double precision)
+        end
+    from mine where job.id = mine.id
+    returning job.id, job.fence, job.state
+), setback as (
+    insert into job_setback (job_id, fence, worker_id, what, error)
+    select id, fence, worker_id, %(what)s::text, %(error)s::text::jsonb from mine
+), ended as (
+    insert into job_done (id, fence, reply)
+    select id, fence, case state when 5 then %(cancelled)s::bytea else %(dead)s::bytea end from given where state <> 0
+)
+select 1 from given
+"""
+"""Running -> queued. A job whose cancel was asked for ends instead, and so does one that failed too often."""
+
+FIND_SETBACK: Final = """
+select 1 from job_setback
+where job_id = %(id)s and fence = %(fence)s and worker_id = %(worker_id)s and what = %(what)s::text
+"""
+
+PARK: Final = """
+with mine as materialized (
+    select id, case when cancel_requested_at is not null then 5 else 2 end as state
+    from job
+    where id = %(id)s and fence = %(fence)s and worker_id = %(worker_id)s and state = 1
+    for update
+), parked as (
+    update job set
+        state = mine.state, rung_at = null,
+        fence = job.fence + case when mine.state = 5 then 1 else 0 end,
+        ended_at = case when mine.state = 5 then clock_timestamp() end,
+        run_after = case when mine.state = 2 then
+            clock_timestamp() + make_interval(secs => %(run_after_s)s::double precision)
+        end
+    from mine where job.id = mine.id
+    returning job.id, job.fence, job.state
+), ended as (
+    insert into job_done (id, fence, reply) select id, fence, %(cancelled)s::bytea from parked where state = 5
+)
+select 1 from parked
+"""
+"""Running -> waiting. The worker stays named, so that a park whose answer was lost is recognised."""
+
+FIND_PARKED: Final = """
+select 1 from job
+where id = %(id)s and worker_id = %(worker_id)s
+  and (state = 2 and fence = %(fence)s or state = 5 and fence = %(fence)s + 1)
+"""

@@ -1,0 +1,164 @@
+"""Accepting jobs. When `insert` returns, the job is committed and will end."""
+
+import json
+from collections.abc import Sequence
+from datetime import datetime, timedelta
+from typing import Any, Final
+
+import msgspec
+
+from shared.database.connection import Connection, Raw
+from shared.database.lanes import Lane
+from shared.database.statements.submit import FIND_JOBS, INSERT_JOBS
+from shared.domain.errors import IdempotencyKeyReused, QuotaExceeded, SmartSipError, Unavailable
+from shared.domain.ids import JobId, OwnerId
+from shared.domain.jobs import Kind, OnDisconnect, Queue
+from shared.settings import Database
+
+PATIENCE: Final = timedelta(seconds=5)
+"""How long a caller waits for PostgreSQL to come back; the old firmware gives up after 5 s."""
+RETRY_AFTER_S: Final = 5.0
+"""When a caller whose jobs are too many may ask again."""
+
+
+class NewJob(msgspec.Struct, frozen=True, kw_only=True):
+    """A job to be accepted.
+
+    `id` is made by the caller, so that asking again after a lost answer is harmless. `payload` is a `JobSpec` as JSON
+    and `model` what it names, `request_hash` what two uses of one idempotency key must have in common, `rung` whether
+    the caller will ring at once, `waiting_cap` how many jobs of this owner may wait in this queue.
+    """
+
+    id: JobId
+    owner_id: OwnerId
+    fair_key: int
+    queue: Queue
+    kind: Kind
+    model: str
+    deadline: datetime
+    payload: bytes
+    request_hash: bytes
+    waiting_cap: int
+    on_disconnect: OnDisconnect = OnDisconnect.CONTINUE
+    labels: dict[str, str] | None = None
+    idempotency_key: str | None = None
+    rung: bool = False
+
+
+class Inserted(msgspec.Struct, frozen=True):
+    """The accepted job; `is_replay` if it was accepted before, for the same idempotency key."""
+
+    id: JobId
+    is_replay: bool
+
+
+class Submissions:
+    """Inserts jobs, in batches when they come faster than PostgreSQL answers."""
+
+    def __init__(self, database: Database, *, patience: timedelta = PATIENCE) -> None:
+        self._connection = Connection(database, name="smartsip-submissions", patience=patience)
+        self._lane = Lane[NewJob, Inserted | SmartSipError](self._connection, _insert_batch, key=_lock_order)
+
+    async def open(self) -> None:
+        """Connect, so that the first job does not wait for it.
+
+        Raises:
+            Unavailable: if PostgreSQL cannot be reached.
+        """
+        await self._connection.open()
+
+    async def close(self) -> None:
+        """Disconnect, after everything in flight has its answer."""
+        await self._lane.drain()
+        await self._connection.close()
+
+    async def insert(self, new: NewJob) -> Inserted:
+        """Accept a job; once this returns it is committed.
+
+        Raises:
+            IdempotencyKeyReused: if the key was used for another request.
+            QuotaExceeded: if too many jobs of this owner wait in this queue.
+            Unavailable: if PostgreSQL is away; whether the job was accepted is then unknown, and asking again with
+                the same id is safe.
+        """
+        outcome = await self._lane.submit(new)
+        if isinstance(outcome, SmartSipError):
+            raise outcome
+        return outcome
+
+
+def _lock_order(new: NewJob) -> tuple[int, str]:
+    """Two processes can only wait for each other over keys; otherwise first come, first served."""
+    return new.owner_id, new.idempotency_key or ""
+
+
+async def _insert_batch(raw: Raw, batch: list[NewJob], _is_retry: bool) -> list[Inserted | SmartSipError]:
+    firsts = _first_of_each_key(batch)
+    cursor = await raw.execute(INSERT_JOBS, _columns(list(firsts.values())), binary=True)
+    verdicts: dict[JobId, bool] = dict(await cursor.fetchall())
+    undecided = [new for new in batch if new.id not in verdicts]
+    known = await _existing(raw, undecided) if undecided else {}
+    return [_outcome(new, verdicts.get(firsts[_identity(new)].id), known.get(new.id, {})) for new in batch]
+
+
+def _outcome(new: NewJob, is_accepted: bool | None, existing: dict[JobId, bytes]) -> Inserted | SmartSipError:
+    """Say what became of one job, given the verdict on it (or on the first of the batch with its key).
+
+    `existing` are the jobs, with their request hashes, that have its id or its key.
+    """
+    if new.id in existing or (is_accepted and not existing):
+        return Inserted(new.id, is_replay=False)
+    for job_id, request_hash in existing.items():
+        if request_hash == new.request_hash:
+            return Inserted(job_id, is_replay=True)
+        return IdempotencyKeyReused("give another Idempotency-Key, or repeat the first request exactly")
+    if is_accepted is False:
+        return QuotaExceeded(
+            f"{new.waiting_cap} jobs are waiting in queue {new.queue} already", retry_after_s=RETRY_AFTER_S
+        )
+    # The job that held the key was erased in this very moment.
+    return Unavailable("the job could not be accepted at this moment; ask again", retry_after_s=1.0)
+
+
+def _identity(new: NewJob) -> object:
+    return (new.owner_id, new.idempotency_key) if new.idempotency_key else new.id
+
+
+def _first_of_each_key(batch: Sequence[NewJob]) -> dict[object, NewJob]:
+    """Leave out repetitions of a key within a batch: they are told what became of the first."""
+    firsts: dict[object, NewJob] = {}
+    for new in batch:
+        firsts.setdefault(_identity(new), new)
+    return firsts
+
+
+def _columns(batch: Sequence[NewJob]) -> Sequence[Sequence[Any]]:  # Any: each column has the type its cast names
+    return (
+        [new.id for new in batch],
+        [new.owner_id for new in batch],
+        [new.fair_key for new in batch],
+        [new.queue.value for new in batch],
+        [new.kind.value for new in batch],
+        [new.on_disconnect.value for new in batch],
+        [new.deadline for new in batch],
+        [new.payload for new in batch],
+        [new.request_hash for new in batch],
+        [new.model for new in batch],
+        [json.dumps(new.labels) if new.labels else None for new in batch],
+        [new.idempotency_key for new in batch],
+        [new.rung for new in batch],
+        [new.waiting_cap for new in batch],
+    )
+
+
+async def _existing(raw: Raw, batch: Sequence[NewJob]) -> dict[JobId, dict[JobId, bytes]]:
+    columns = (
+        [new.id for new in batch],
+        [new.owner_id for new in batch],
+        [new.idempotency_key for new in batch],
+    )
+    cursor = await raw.execute(FIND_JOBS, columns, binary=True)
+    found: dict[JobId, dict[JobId, bytes]] = {}
+    for asked_id, existing_id, request_hash in await cursor.fetchall():
+        found.setdefault(asked_id, {})[existing_id] = request_hash
+    return found

@@ -1,0 +1,49 @@
+"""Problems with settings, as sentences a person can act on: they name what to set and never show what was set."""
+
+import re
+from typing import Final
+
+from pydantic_core import ErrorDetails
+
+from shared.settings_sources import variable_for
+
+NAME_THEMSELVES: Final = ("SMARTSIP_", "DATABASE_URL", "REDIS_URL")
+"""How the texts of checks begin that name their variable already."""
+WHAT_IT_IS: Final = {
+    "REDIS_URL": "it says where Redis is, as in redis://:password@host:6379/0",
+    "DATABASE_URL": "it says where PostgreSQL is, as in postgresql://user:password@host:5432/smartsip",
+    "MINIO_ENDPOINT_URL": "it says where the S3 server is, as in http://minio:9000",
+    "MINIO_ACCESS_KEY": "it is the S3 server's access key",
+    "MINIO_SECRET_KEY": "it is the S3 server's secret key",
+    "SMARTSIP_ADMIN_TOKEN": "it is the administrator's credential; `openssl rand -hex 24` makes one",
+    "SMARTSIP_MASTER_KEY": "it encrypts stored secrets; `openssl rand -base64 32` makes one, to be kept",
+}
+SECTIONS: Final[dict[tuple[int | str, ...], tuple[str, ...]]] = {
+    ("objects",): ("MINIO_ENDPOINT_URL", "MINIO_ACCESS_KEY", "MINIO_SECRET_KEY"),
+}
+"""Sections that nothing was set of, and the variables that make them."""
+
+
+def sentences_for(problem: ErrorDetails) -> list[str]:
+    """Return what a person must know about one problem pydantic found."""
+    path, kind = problem["loc"], problem["type"]
+    name = variable_for(path)
+    if kind == "missing":
+        names = SECTIONS.get(path, (name,))
+        return [f"{each} is not set: {WHAT_IT_IS.get(each, 'it is required')}." for each in names]
+    if kind == "extra_forbidden":
+        dotted = ".".join(str(part) for part in path)
+        return [f"There is no setting {name} ({dotted} in config.yaml): correct its name."]
+    text = problem["msg"].removeprefix("Value error, ")
+    if kind == "value_error" and text.startswith(NAME_THEMSELVES):
+        return [f"{text}."]
+    return [f"{name} is not valid: {text[0].lower()}{text[1:]}."]
+
+
+def sentence_for_unreadable(error_text: str) -> str:
+    """Return what a person must know when a value has not even the form of its setting."""
+    field = re.search(r'field "(\w+)"', error_text)
+    if field is None:
+        return "A setting cannot be read: compare .env with compose/.env.example."
+    name = f"SMARTSIP_{field.group(1).upper()}"
+    return f"{name} cannot be read: give its parts one by one, as {name}__<NAME>."

@@ -1,0 +1,182 @@
+"""Settings as the older systems wrote them, turned into ours: pure functions from text to nested values.
+
+Sources: the READMEs of smartsip (`MINIO_*`, `OPENAI_*`, `OLLAMA_API_URL`), Lite-LLM-Chat (`HTTP_PROXY`, provider keys)
+and llm-backend-api (`config.yaml`). Values are checked later, by the models in `shared.settings`.
+"""
+
+from collections.abc import Mapping
+from ipaddress import ip_address
+from pathlib import Path
+from typing import Any, Final, TypeAlias, cast
+from urllib.parse import quote, urlsplit
+
+import yaml
+
+Nested: TypeAlias = dict[str, Any]  # values of settings before they are validated
+
+OPENAI_BASE_URL: Final = "https://api.openai.com/v1"
+PATHS: Final = {
+    "REDIS_URL": ("redis", "url"),
+    "DATABASE_URL": ("database", "url"),
+    "MINIO_ENDPOINT_URL": ("objects", "endpoint_url"),
+    "MINIO_ACCESS_KEY": ("objects", "access_key"),
+    "MINIO_SECRET_KEY": ("objects", "secret_key"),
+    "MINIO_PUBLIC_URL": ("objects", "public_url"),
+    "OPENAI_API_KEY": ("providers", "openai", "api_key"),
+    "OPENAI_BASE_URL": ("providers", "openai", "base_url"),
+    "OLLAMA_API_URL": ("providers", "ollama", "base_url"),
+    "HTTP_PROXY": ("http_proxy",),
+}
+"""The older systems' variables, and the setting each one is."""
+OLLAMA_SUFFIXES: Final = (*("/api/generate", "/api/chat", "/api/tags", "/api", "/v1/chat/completions", "/v1"),)
+"""Paths that the older systems' documents had in `OLLAMA_API_URL`; we want the host."""
+
+
+def from_variables(variables: Mapping[str, str | None]) -> Nested:
+    """Return the settings that the older names in an environment give; empty variables count as unset."""
+    values: Nested = {}
+    for name, path in PATHS.items():
+        text = (variables.get(name) or "").strip()
+        if text:
+            _put(values, path, text)
+    return values
+
+
+def from_yaml(text: str) -> Nested:
+    """Return the settings that a `config.yaml` gives, ours and those of llm-backend-api.
+
+    Raises:
+        ValueError: if the text is not YAML or not a mapping.
+    """
+    try:
+        loaded: object = yaml.safe_load(text)
+    except yaml.MarkedYAMLError as error:
+        line = f" in line {error.problem_mark.line + 1}" if error.problem_mark else ""
+        raise ValueError(f"is not valid YAML{line}: {error.problem}") from error
+    except yaml.YAMLError as error:
+        raise ValueError("is not valid YAML") from error
+    if loaded is None:
+        return {}
+    if not isinstance(loaded, dict):
+        raise ValueError("must hold names and values, as in `port: 8888`")
+    values = cast("Nested", loaded)  # keys are checked against the settings' names later
+    return _from_llm_backend_api(values)
+
+
+def complete_endpoints(providers: object) -> object:
+    """Return providers' endpoints with what their names alone say: OpenAI's address, and Ollama's without a path."""
+    if not isinstance(providers, dict):
+        return providers
+    endpoints = dict(cast("Nested", providers))  # checked by the models afterwards
+    openai, ollama = endpoints.get("openai"), endpoints.get("ollama")
+    if isinstance(openai, dict):
+        endpoints["openai"] = {"base_url": OPENAI_BASE_URL, **cast("Nested", openai)}
+    if isinstance(ollama, dict) and "base_url" in ollama:
+        row = cast("Nested", ollama)
+        endpoints["ollama"] = {**row, "base_url": normalise_ollama_url(str(row["base_url"]))}
+    return endpoints
+
+
+def seconds(value: object) -> object:
+    """Return a number of seconds written as text as a number; anything else as it is."""
+    try:
+        return float(value) if isinstance(value, str) else value
+    except ValueError:
+        return value
+
+
+def normalise_ollama_url(url: str) -> str:
+    """Return where Ollama is, whatever path the older documents put behind it."""
+    url = str(with_scheme(url)).rstrip("/")
+    for suffix in OLLAMA_SUFFIXES:
+        if url.endswith(suffix):
+            return url.removesuffix(suffix).rstrip("/")
+    return url
+
+
+def with_scheme(url: object) -> Any:  # what comes in as text goes out as text
+    """Return a URL with `http://` before it if it has no scheme, as in `localhost:9000`."""
+    return f"http://{url}" if isinstance(url, str) and "://" not in url else url
+
+
+def checked_url(url: str) -> str:
+    """Return an HTTP URL (or the demo provider's `demo:`) without a slash at its end.
+
+    Raises:
+        ValueError: if it is not one.
+    """
+    if url == "demo:":
+        return url
+    try:
+        parts = urlsplit(url)
+        is_url = parts.scheme in ("http", "https") and bool(parts.hostname) and parts.port != 0
+    except ValueError:
+        is_url = False
+    if not is_url:
+        raise ValueError("must be a URL that begins with http:// or https:// and names a host")
+    return url.rstrip("/")
+
+
+def is_near(url: str) -> bool:
+    """Return whether a URL's host is on this machine or in a private network, which a proxy would not reach."""
+    host = urlsplit(url).hostname or "localhost"
+    try:
+        return ip_address(host).is_private
+    except ValueError:
+        return "." not in host or host.endswith((".local", ".internal", ".localhost"))
+
+
+def variable_for(path: tuple[str | int, ...]) -> str:
+    """Return the name of the variable that a person sets for a setting."""
+    for name, known in PATHS.items():
+        if known == path or (len(path) == 1 and path == known[:1] and known[-1] == "url"):
+            return name
+    return "SMARTSIP_" + "__".join(str(part).upper() for part in path)
+
+
+def read_yaml(file: Path) -> Nested:
+    """Return the settings in a file.
+
+    Raises:
+        ValueError: with a sentence that names the file.
+    """
+    try:
+        return from_yaml(file.read_text(encoding="utf-8"))
+    except OSError as error:
+        raise ValueError(f"The configuration file {file} cannot be read: {error.strerror}.") from error
+    except UnicodeDecodeError as error:
+        raise ValueError(f"The configuration file {file} is not UTF-8 text.") from error
+    except ValueError as error:
+        raise ValueError(f"The configuration file {file} {error}.") from error
+
+
+def _put(values: Nested, path: tuple[str, ...], value: object) -> None:
+    for part in path[:-1]:
+        values = values.setdefault(part, {})
+    values[path[-1]] = value
+
+
+def _from_llm_backend_api(values: Nested) -> Nested:
+    """Translate `server.port`, `redis.address|password|db`, `sqlite.path` and `jwt.secret`.
+
+    A `sqlite` section stands for a database only where nothing else names one; it is then refused as a
+    `DATABASE_URL` of SQLite is.
+    """
+    ours = {name: value for name, value in values.items() if name not in ("server", "sqlite", "jwt")}
+    for section, name, setting in (("server", "port", "port"), ("jwt", "secret", "jwt_secret")):
+        theirs = values.get(section)
+        if isinstance(theirs, dict) and name in theirs:
+            ours.setdefault(setting, cast("Nested", theirs)[name])
+    if "sqlite" in values:
+        ours.setdefault("database", {"url": "sqlite:"})
+    redis = ours.get("redis")
+    if isinstance(redis, dict) and "address" in redis:
+        ours["redis"] = _redis_of_llm_backend_api(cast("Nested", redis))
+    return ours
+
+
+def _redis_of_llm_backend_api(redis: Nested) -> Nested:
+    password = str(redis.get("password") or "")
+    credentials = f":{quote(password, safe='')}@" if password else ""
+    kept = {name: value for name, value in redis.items() if name not in ("address", "password", "db")}
+    return {"url": f"redis://{credentials}{redis['address']}/{redis.get('db') or 0}", **kept}

@@ -1,0 +1,90 @@
+"""What every test may ask for: real servers, a migrated database of its own, and settings with quick clocks."""
+
+import os
+import secrets
+from collections.abc import Callable, Iterator
+
+import pytest
+from hypothesis import settings as hypothesis_settings
+
+from shared.database.migrate import upgrade
+from shared.settings import Settings
+from tests import stack as stacks
+from tests.quick_settings import settings_for
+from tests.stack import TestStack, administer, database_named, make_bucket, sqlalchemy_url
+
+PRODUCTION_NAMES = (
+    *("REDIS_URL", "DATABASE_URL"),
+    *("MINIO_ENDPOINT_URL", "MINIO_ACCESS_KEY", "MINIO_SECRET_KEY", "MINIO_PUBLIC_URL"),
+    *("OPENAI_API_KEY", "OPENAI_BASE_URL", "OLLAMA_API_URL"),
+    *("HTTP_PROXY", "HTTPS_PROXY", "ALL_PROXY", "http_proxy", "https_proxy", "all_proxy"),
+)
+
+
+def pytest_configure() -> None:
+    """Take what names production, or the developer's own settings, out of the environment of every test."""
+    hypothesis_settings.register_profile("suite", deadline=None)  # a busy machine is slow, not wrong
+    hypothesis_settings.load_profile("suite")
+    for name in list(os.environ):
+        is_ours = name.startswith("SMARTSIP_") and not name.startswith("SMARTSIP_TEST_")
+        if is_ours or name in PRODUCTION_NAMES:
+            del os.environ[name]
+
+
+@pytest.fixture(scope="session")
+def stack() -> Iterator[TestStack]:
+    """The servers every test shares; do not stop them (see `private_stack`)."""
+    servers = stacks.shared_stack()
+    yield servers
+    servers.stop()
+
+
+@pytest.fixture
+def private_stack() -> Iterator[Callable[[], TestStack]]:
+    """Starts servers of the test's own, to be killed and restarted."""
+    started: list[TestStack] = []
+
+    def start() -> TestStack:
+        started.append(stacks.private_stack())
+        return started[-1]
+
+    yield start
+    for servers in started:
+        servers.stop()
+
+
+@pytest.fixture(scope="session")
+def template_database(stack: TestStack) -> Iterator[str]:
+    """The name of a migrated database nobody connects to, from which each test's own is cloned."""
+    name = f"template_{secrets.token_hex(4)}"
+    administer(stack.database_url, f'create database "{name}"')
+    upgrade(sqlalchemy_url(database_named(stack.database_url, name)))
+    yield name
+    administer(stack.database_url, f'drop database "{name}" with (force)')
+
+
+@pytest.fixture
+def database_url(stack: TestStack, template_database: str) -> Iterator[str]:
+    """A migrated database of the test's own."""
+    name = f"test_{secrets.token_hex(6)}"
+    administer(stack.database_url, f'create database "{name}" template "{template_database}"')
+    yield database_named(stack.database_url, name)
+    administer(stack.database_url, f'drop database "{name}" with (force)')
+
+
+@pytest.fixture
+def redis_prefix() -> str:
+    """A prefix no other test uses."""
+    return f"t{secrets.token_hex(6)}:"
+
+
+@pytest.fixture(scope="session")
+def bucket(stack: TestStack) -> str:
+    """A bucket that exists."""
+    return make_bucket(stack)
+
+
+@pytest.fixture
+def settings(stack: TestStack, database_url: str, redis_prefix: str, bucket: str) -> Settings:
+    """Settings over the shared servers, with clocks at a tenth of the real ones."""
+    return settings_for(stack, database_url=database_url, redis_prefix=redis_prefix, bucket=bucket)

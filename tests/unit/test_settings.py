@@ -1,0 +1,282 @@
+"""Settings: where they come from, which source wins, and what is said when they are wrong."""
+
+from contextlib import suppress
+from datetime import timedelta
+from pathlib import Path
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from shared.settings import ProviderEndpoint, Settings, SettingsError, load_settings
+from shared.settings_sources import from_yaml, normalise_ollama_url
+
+MASTER_KEY = "AAECAwQFBgcICQoLDA0ODxAREhMUFRYXGBkaGxwdHh8="
+REQUIRED = {
+    "REDIS_URL": "redis://:redis-secret@localhost:6379/0",
+    "DATABASE_URL": "postgresql://app:database-secret@localhost/smartsip",
+    "MINIO_ENDPOINT_URL": "http://localhost:9000",
+    "MINIO_ACCESS_KEY": "access",
+    "MINIO_SECRET_KEY": "secret",
+    "SMARTSIP_ADMIN_TOKEN": "an-administrators-token",
+    "SMARTSIP_MASTER_KEY": MASTER_KEY,
+}
+CONFIG_OF_LLM_BACKEND_API = """
+server:
+  port: "8080"
+redis:
+  address: "localhost:6379"
+  password: "p@ss/word"
+  db: 3
+sqlite:
+  path: "./llm_backend.db"
+  max_open_conns: 10
+jwt:
+  secret: "jwt-secret"
+"""
+
+
+class Surroundings:
+    """An environment and a working directory made for one test."""
+
+    def __init__(self, monkeypatch: pytest.MonkeyPatch, directory: Path) -> None:
+        self._monkeypatch = monkeypatch
+        self.directory = directory
+        monkeypatch.chdir(directory)
+
+    def set(self, **variables: str) -> None:
+        for name, value in variables.items():
+            self._monkeypatch.setenv(name, value)
+
+    def unset(self, *names: str) -> None:
+        for name in names:
+            self._monkeypatch.delenv(name)
+
+    def write(self, name: str, text: str) -> None:
+        (self.directory / name).write_text(text, encoding="utf-8")
+
+    def problems(self) -> list[str]:
+        with pytest.raises(SettingsError) as caught:
+            load_settings()
+        return str(caught.value).splitlines()
+
+
+@pytest.fixture
+def around(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Surroundings:
+    surroundings = Surroundings(monkeypatch, tmp_path)
+    surroundings.set(**REQUIRED)
+    return surroundings
+
+
+def providers(settings: Settings) -> dict[str, tuple[str, str | None, str | None]]:
+    """Return base URL, key and proxy of every provider."""
+    return {name: _endpoint(endpoint) for name, endpoint in settings.providers.items()}
+
+
+def _endpoint(endpoint: ProviderEndpoint) -> tuple[str, str | None, str | None]:
+    key = None if endpoint.api_key is None else endpoint.api_key.get_secret_value()
+    return endpoint.base_url, key, endpoint.proxy
+
+
+@pytest.mark.usefixtures("around")
+def test_the_required_names_are_enough() -> None:
+    settings = load_settings()
+    assert (settings.configured_providers, settings.default_model, settings.port) == (("demo",), "demo/demo", 8888)
+    assert settings.redis.url.get_secret_value() == REQUIRED["REDIS_URL"]
+    assert settings.database.sqlalchemy_url == "postgresql+psycopg://app:database-secret@localhost/smartsip"
+    assert settings.objects.endpoint_url == "http://localhost:9000"
+
+
+def test_every_missing_setting_is_named_in_a_sentence_of_its_own(around: Surroundings) -> None:
+    around.unset(*REQUIRED)
+    problems = around.problems()
+    assert [problem.partition(" is not set: ")[0] for problem in problems] == sorted(REQUIRED)
+
+
+def test_an_empty_variable_counts_as_unset(around: Surroundings) -> None:
+    around.set(REDIS_URL="", OPENAI_API_KEY="", SMARTSIP_PORT="")
+    assert around.problems() == [
+        "REDIS_URL is not set: it says where Redis is, as in redis://:password@host:6379/0.",
+    ]
+
+
+@pytest.mark.parametrize(
+    ("name", "value", "problem"),
+    [
+        ("DATABASE_URL", "sqlite:///./chat_history.db", "DATABASE_URL names SQLite, which several processes cannot"),
+        ("DATABASE_URL", "mysql://root:hunter2@db/app", "DATABASE_URL must begin with postgresql://"),
+        ("REDIS_URL", "http://:hunter2@localhost", "REDIS_URL must begin with redis:// or rediss://"),
+        ("MINIO_ENDPOINT_URL", "ftp://hunter2", "MINIO_ENDPOINT_URL is not valid: must be a URL that begins with http"),
+        ("OPENAI_BASE_URL", "hunter2", "OPENAI_BASE_URL is not valid: must be a URL that begins with http"),
+        ("HTTP_PROXY", "socks5://user:hunter2@proxy", "HTTP_PROXY is not valid: must be a URL that begins with http"),
+        ("SMARTSIP_ADMIN_TOKEN", "hunter2", "SMARTSIP_ADMIN_TOKEN needs at least 16 ASCII characters"),
+        ("SMARTSIP_MASTER_KEY", "hunter2", "SMARTSIP_MASTER_KEY must be 32 random bytes in base64"),
+        ("SMARTSIP_DEFAULT_MODEL", "hunter2", "SMARTSIP_DEFAULT_MODEL must be provider/model"),
+        ("SMARTSIP_PORT", "hunter2", "SMARTSIP_PORT is not valid: "),
+        ("SMARTSIP_PORT", "70000", "SMARTSIP_PORT is not valid: "),
+        ("SMARTSIP_CLOCKS__LEASE", "-3", "SMARTSIP_CLOCKS__LEASE is not valid: "),
+        ("SMARTSIP_CLOCKS__LEASE", "3", "SMARTSIP_CLOCKS__RENEW_EVERY must be shorter than SMARTSIP_CLOCKS__LEASE"),
+        ("SMARTSIP_CLOCKS__LEESE", "hunter2", "There is no setting SMARTSIP_CLOCKS__LEESE"),
+        ("SMARTSIP_PROVIDERS", "{hunter2", "SMARTSIP_PROVIDERS cannot be read: "),
+        ("SMARTSIP_FIRMWARE_ACCESS", "hunter2", "SMARTSIP_FIRMWARE_ACCESS is not valid: "),
+    ],
+)
+def test_a_wrong_value_is_one_sentence_that_never_shows_it(
+    around: Surroundings, name: str, value: str, problem: str
+) -> None:
+    around.set(**{name: value})
+    [told] = around.problems()
+    assert told.startswith(problem)
+    assert told.endswith(".")
+    assert "hunter2" not in told
+
+
+def test_a_default_model_of_an_unconfigured_provider_is_refused_with_what_to_do(around: Surroundings) -> None:
+    around.set(SMARTSIP_DEFAULT_MODEL="openai/gpt-4o-mini", OLLAMA_API_URL="localhost:11434")
+    assert around.problems() == [
+        "SMARTSIP_DEFAULT_MODEL names the provider 'openai', which is not configured (configured: demo, ollama):"
+        " set OPENAI_API_KEY.",
+    ]
+
+
+@pytest.mark.parametrize(
+    ("variables", "expected"),
+    [
+        ({"OPENAI_API_KEY": "sk-1"}, {"openai": ("https://api.openai.com/v1", "sk-1", None)}),
+        ({"OPENAI_BASE_URL": "http://llm:8000/v1/"}, {"openai": ("http://llm:8000/v1", None, None)}),
+        ({"OLLAMA_API_URL": "http://o:11434/api/generate"}, {"ollama": ("http://o:11434", None, None)}),
+        (
+            {"OPENAI_API_KEY": "sk-1", "OLLAMA_API_URL": "http://ollama.example.com", "HTTP_PROXY": "127.0.0.1:7890"},
+            {
+                "openai": ("https://api.openai.com/v1", "sk-1", "http://127.0.0.1:7890"),
+                "ollama": ("http://ollama.example.com", None, None),
+            },
+        ),
+        (
+            {"OPENAI_BASE_URL": "http://127.0.0.1:8000/v1", "HTTP_PROXY": "http://proxy:3128"},
+            {"openai": ("http://127.0.0.1:8000/v1", None, None)},
+        ),
+        (
+            {
+                "OPENAI_API_KEY": "sk-old",
+                "SMARTSIP_PROVIDERS__OPENAI__API_KEY": "sk-new",
+                "SMARTSIP_PROVIDERS__OPENAI__PROXY": "http://own:1",
+                "HTTP_PROXY": "http://proxy:3128",
+            },
+            {"openai": ("https://api.openai.com/v1", "sk-new", "http://own:1")},
+        ),
+        (
+            {"SMARTSIP_PROVIDERS__MINE__BASE_URL": "https://llm.example.com/v1", "HTTP_PROXY": "http://proxy:3128"},
+            {"mine": ("https://llm.example.com/v1", None, "http://proxy:3128")},
+        ),
+    ],
+)
+def test_the_older_names_configure_providers(
+    around: Surroundings,
+    variables: dict[str, str],
+    expected: dict[str, tuple[str, str | None, str | None]],
+) -> None:
+    around.set(**variables)
+    settings = load_settings()
+    assert providers(settings) == expected
+    assert settings.configured_providers == tuple(sorted({*expected, "demo"}))
+
+
+def test_our_names_alone_configure_openai(around: Surroundings) -> None:
+    around.set(SMARTSIP_PROVIDERS__OPENAI__API_KEY="sk-1")
+    assert providers(load_settings()) == {"openai": ("https://api.openai.com/v1", "sk-1", None)}
+
+
+def test_the_environment_beats_the_env_file_which_beats_older_names_which_beat_the_yaml(around: Surroundings) -> None:
+    around.write("config.yaml", "port: 1\nhost: yaml\nlog_level: error\nobjects: {bucket: yaml, region: yaml}\n")
+    around.write(".env", "SMARTSIP_PORT=2\nSMARTSIP_HOST=file\nMINIO_ACCESS_KEY=old-file\nSMARTSIP_REDIS__PREFIX=p:\n")
+    around.set(SMARTSIP_PORT="3", SMARTSIP_OBJECTS__BUCKET="environment", SMARTSIP_OBJECTS__SECRET_KEY="ours")
+    around.unset("MINIO_ACCESS_KEY")
+    settings = load_settings()
+    assert (settings.port, settings.host, settings.log_level, settings.redis.prefix) == (3, "file", "error", "p:")
+    assert (settings.objects.bucket, settings.objects.region) == ("environment", "yaml")
+    assert settings.objects.access_key.get_secret_value() == "old-file"
+    assert settings.objects.secret_key.get_secret_value() == "ours"
+
+
+def test_the_env_file_may_hold_other_programs_variables(around: Surroundings) -> None:
+    around.write(".env", "EDITOR=vi\nOLLAMA_API_URL=http://localhost:11434/api/chat\nNOT_OURS__NESTED=1\n")
+    assert providers(load_settings()) == {"ollama": ("http://localhost:11434", None, None)}
+
+
+def test_durations_are_seconds_or_iso_8601_and_lists_are_separated_by_commas(around: Surroundings) -> None:
+    around.set(
+        SMARTSIP_CLOCKS__LEASE="20",
+        SMARTSIP_CLOCKS__HEARTBEAT="1.5",
+        SMARTSIP_CLOCKS__DRAIN="PT1M",
+        SMARTSIP_ALLOWED_ORIGINS="http://localhost:3000, http://localhost:5173",
+    )
+    settings = load_settings()
+    clocks = settings.clocks
+    assert (clocks.lease, clocks.heartbeat, clocks.drain) == (
+        timedelta(seconds=20),
+        timedelta(seconds=1.5),
+        timedelta(minutes=1),
+    )
+    assert settings.allowed_origins == ("http://localhost:3000", "http://localhost:5173")
+
+
+def test_the_config_file_of_llm_backend_api_is_understood(around: Surroundings) -> None:
+    around.write("config.yaml", CONFIG_OF_LLM_BACKEND_API)
+    around.unset("REDIS_URL")
+    settings = load_settings()
+    assert settings.port == 8080
+    assert settings.redis.url.get_secret_value() == "redis://:p%40ss%2Fword@localhost:6379/3"
+    assert settings.database.conninfo == REQUIRED["DATABASE_URL"]
+    assert settings.jwt_secret is not None
+    assert settings.jwt_secret.get_secret_value() == "jwt-secret"
+
+
+def test_sqlite_in_the_config_file_is_refused_where_it_is_the_only_database(around: Surroundings) -> None:
+    around.write("config.yaml", CONFIG_OF_LLM_BACKEND_API)
+    around.unset("DATABASE_URL")
+    [told] = around.problems()
+    assert told.startswith("DATABASE_URL names SQLite")
+    assert "./smartsip up" in told
+
+
+@pytest.mark.parametrize(
+    ("text", "problem"),
+    [
+        ("port: [", "The configuration file {file} is not valid YAML in line 2: "),
+        ("- port", "The configuration file {file} must hold names and values, as in `port: 8888`."),
+        ("prot: 8888", "There is no setting prot (in {file}): correct its name."),
+    ],
+)
+def test_a_wrong_config_file_is_one_sentence_that_names_it(around: Surroundings, text: str, problem: str) -> None:
+    around.write("mine.yaml", text + "\n")
+    file = around.directory / "mine.yaml"
+    around.set(SMARTSIP_CONFIG=str(file))
+    [told] = around.problems()
+    assert told.startswith(problem.format(file=file))
+
+
+def test_a_config_file_that_is_named_must_exist(around: Surroundings) -> None:
+    around.set(SMARTSIP_CONFIG="nowhere.yaml")
+    assert around.problems() == ["The configuration file nowhere.yaml cannot be read: No such file or directory."]
+
+
+def test_no_secret_is_in_a_repr(around: Surroundings) -> None:
+    around.set(OPENAI_API_KEY="sk-secret", HTTP_PROXY="http://user:proxy-secret@proxy:1")
+    shown = repr(load_settings())
+    leaks = ("redis-secret", "database-secret", "sk-secret", "proxy-secret", MASTER_KEY, "an-administrators-token")
+    assert [leak for leak in leaks if leak in shown] == []
+
+
+@pytest.mark.parametrize(
+    "suffix", ["", "/", "/api/generate", "/api/chat", "/api/tags", "/v1", "/v1/", "/api/generate/"]
+)
+@pytest.mark.parametrize("base", ["http://localhost:11434", "https://ollama.example.com/behind"])
+def test_ollama_is_found_with_or_without_a_path(base: str, suffix: str) -> None:
+    assert normalise_ollama_url(base + suffix) == base
+
+
+@given(st.text())
+def test_any_text_as_config_file_is_read_or_refused(text: str) -> None:
+    with suppress(ValueError):
+        assert isinstance(from_yaml(text), dict)

@@ -1,0 +1,108 @@
+"""Ollama, over its own chat: raw images, schemas as `format`, a context as long as the prompt needs.
+
+Not through the `ollama` SDK (0.6): its client drops the headers of an error, has no limit for a line, makes a pydantic
+object of each token, sends `OLLAMA_API_KEY` to any host, and reads a text that names an existing file from disk as an
+image. What is sent is the same; a test compares it with what the SDK sends.
+"""
+
+from collections.abc import AsyncGenerator
+from contextlib import AbstractAsyncContextManager, AsyncExitStack
+from typing import Final
+
+import aiohttp
+import msgspec
+
+from shared.domain.errors import ProviderError
+from shared.domain.events import Delta, StopsBilling
+from workers.providers.base import Clocks, Prompt
+from workers.providers.classify import classify
+from workers.providers.complete import complete
+from workers.providers.ollama_wire import Json, LineReader, to_wire
+from workers.providers.refusal import Refusal, beginning, lower_names
+from workers.providers.transport import TRANSPORT_ERRORS, classify_transport
+
+MAX_CONNECTIONS: Final = 10_000
+"""As many as a worker may have slots: waiting for a connection would look like a slow provider."""
+STREAM_TYPES: Final = ("application/x-ndjson", "application/json", "application/octet-stream")
+"""The last is what aiohttp says where nothing is said."""
+
+
+class OllamaProvider:
+    """One Ollama server."""
+
+    name: str = "ollama"
+    stops_billing_on_abort: StopsBilling = "yes"
+    """It costs nothing, and stops computing when the connection is closed."""
+
+    def __init__(self, *, base_url: str, api_key: str | None = None, proxy: str | None = None) -> None:
+        self._base_url = base_url
+        self._proxy = proxy
+        self._secrets = (api_key,) if api_key else ()
+        self._headers = {
+            "Content-Type": "application/json",
+            "Accept": "application/x-ndjson",
+            "Accept-Encoding": "identity",  # a compressed stream is held back until a block is full
+        }
+        if api_key:
+            self._headers["Authorization"] = f"Bearer {api_key}"
+        self._session: aiohttp.ClientSession | None = None
+
+    def stream(self, prompt: Prompt, clocks: Clocks) -> AsyncGenerator[Delta, None]:
+        """See `Provider`."""
+        return complete(self._deltas(prompt, clocks), clocks, provider=self.name)
+
+    async def close(self) -> None:
+        """See `Provider`."""
+        if self._session is not None:
+            await self._session.close()
+
+    async def _deltas(self, prompt: Prompt, clocks: Clocks) -> AsyncGenerator[Delta, None]:
+        reader = LineReader(self.name, secrets=self._secrets)
+        try:
+            async with AsyncExitStack() as stack:
+                response = await self._open(stack, prompt, clocks)
+                async for chunk in response.content.iter_any():
+                    for delta in reader.feed(chunk):
+                        yield delta
+                    if reader.is_done:
+                        return
+                for delta in reader.end():
+                    yield delta
+        except TRANSPORT_ERRORS as error:
+            raise classify_transport(error, provider=self.name, base_url=self._base_url) from error
+
+    async def _open(self, stack: AsyncExitStack, prompt: Prompt, clocks: Clocks) -> aiohttp.ClientResponse:
+        """Send the request. A structured answer is wanted soon, so thinking is switched off where it can be."""
+        think = False if prompt.response_schema is not None else None
+        answer = await self._request(stack, to_wire(prompt, think=think), clocks)
+        if isinstance(answer, Refusal) and think is not None and _is_about_thinking(answer):
+            answer = await self._request(stack, to_wire(prompt), clocks)
+        if isinstance(answer, Refusal):
+            raise classify(answer, provider=self.name, secrets=self._secrets)
+        return answer
+
+    async def _request(self, stack: AsyncExitStack, body: Json, clocks: Clocks) -> aiohttp.ClientResponse | Refusal:
+        response = await stack.enter_async_context(self._post(msgspec.json.encode(body), clocks))
+        if response.status != 200:
+            return Refusal(response.status, await beginning(response.content.iter_any()), lower_names(response.headers))
+        if response.content_type not in STREAM_TYPES:
+            raise ProviderError(
+                f"{self.name} answered with {response.content_type}, not with a stream of JSON: is its URL right?"
+            )
+        return response
+
+    def _post(self, body: bytes, clocks: Clocks) -> AbstractAsyncContextManager[aiohttp.ClientResponse]:
+        if self._session is None:  # made here because it belongs to the loop that runs it
+            self._session = aiohttp.ClientSession(
+                connector=aiohttp.TCPConnector(limit=MAX_CONNECTIONS),
+                cookie_jar=aiohttp.DummyCookieJar(),
+                trust_env=False,
+                headers=self._headers,
+            )
+        timeout = aiohttp.ClientTimeout(total=None, connect=clocks.connect_s)
+        url = f"{self._base_url}/api/chat"
+        return self._session.post(url, data=body, timeout=timeout, allow_redirects=False, proxy=self._proxy)
+
+
+def _is_about_thinking(refusal: Refusal) -> bool:
+    return refusal.status == 400 and refusal.names("does not support thinking", '"think"')

@@ -1,0 +1,167 @@
+"""Every provider that speaks chat completions: the OpenAI SDK for keys, URLs and connections, our own reader for bytes.
+
+Traps of the SDK (3.54) this avoids: retries that sleep for up to two minutes inside the call; a read timeout that
+comments reset; streams without an end, HTML pages and JSON errors that pass as empty success; organization, project and
+custom headers from `OPENAI_*` variables sent to every provider.
+"""
+
+import asyncio
+from collections.abc import AsyncGenerator, AsyncIterator, Callable
+from contextlib import AbstractAsyncContextManager, AsyncExitStack, aclosing
+from typing import Any, Final, TypeAlias, cast
+
+import httpx2
+import openai
+import structlog
+from openai import AsyncAPIResponse, AsyncOpenAI, DefaultAioHttpClient
+
+from shared.domain.errors import ProviderError
+from shared.domain.events import Delta, StopsBilling
+from workers.providers.base import Clocks, Prompt
+from workers.providers.classify import classify
+from workers.providers.complete import complete
+from workers.providers.openai_chunks import ChunkReader
+from workers.providers.openai_wire import STEP_DOWN, OpenAICompatible, SchemaMode, to_wire
+from workers.providers.refusal import MAX_BODY_BYTES, Refusal, beginning, lower_names, text_of
+from workers.providers.transport import TRANSPORT_ERRORS, classify_transport
+
+NO_KEY: Final = "none"
+"""The SDK refuses to have no key; servers that want none ignore it."""
+MAX_CONNECTIONS: Final = 10_000
+"""As many as a worker may have slots: waiting for a connection would look like a slow provider."""
+KEEP_ALIVE_S: Final = 30
+DRAIN_S: Final = 0.05
+"""After `[DONE]` only the body's end is missing. With it the connection can be used again, saving a TLS handshake."""
+HEADERS: Final = {"Accept-Encoding": "identity"}
+"""A compressed stream saves nothing at the size of a token, and is held back until a block is full."""
+MAX_REMEMBERED_MODELS: Final = 1000
+
+_Create: TypeAlias = "Callable[..., AbstractAsyncContextManager[AsyncAPIResponse[Any]]]"
+"""The SDK types every key of the body; `to_wire` and its tests answer for them. What it would decode to is not used."""
+logger = structlog.get_logger(__name__)
+
+
+class OpenAICompatibleProvider:
+    """One provider of the table, at one place."""
+
+    def __init__(
+        self, row: OpenAICompatible, *, base_url: str, api_key: str | None = None, proxy: str | None = None
+    ) -> None:
+        self._row = row
+        self._base_url = base_url
+        self._secrets = (api_key,) if api_key else ()
+        self._client = _client(base_url, api_key=api_key or NO_KEY, proxy=proxy)
+        self._schema_modes: dict[str, SchemaMode] = {}
+        """Models that were found to take less than the row says."""
+
+    @property
+    def name(self) -> str:
+        """See `Provider`."""
+        return self._row.name
+
+    @property
+    def stops_billing_on_abort(self) -> StopsBilling:
+        """See `Provider`."""
+        return self._row.stops_billing_on_abort
+
+    def stream(self, prompt: Prompt, clocks: Clocks) -> AsyncGenerator[Delta, None]:
+        """See `Provider`."""
+        return complete(self._deltas(prompt, clocks), clocks, provider=self.name)
+
+    async def close(self) -> None:
+        """See `Provider`."""
+        await self._client.close()
+
+    async def _deltas(self, prompt: Prompt, clocks: Clocks) -> AsyncGenerator[Delta, None]:
+        reader = ChunkReader(
+            self.name, usage_excludes_reasoning=self._row.usage_excludes_reasoning, secrets=self._secrets
+        )
+        try:
+            async with AsyncExitStack() as stack:
+                response = await self._open(stack, prompt, clocks)
+                body = await stack.enter_async_context(aclosing(response.aiter_bytes()))
+                async for chunk in body:
+                    for delta in reader.feed(chunk):
+                        yield delta
+                    if reader.is_done:
+                        await _drain(body)
+                        return
+        except TRANSPORT_ERRORS as error:
+            raise classify_transport(error, provider=self.name, base_url=self._base_url) from error
+
+    async def _open(self, stack: AsyncExitStack, prompt: Prompt, clocks: Clocks) -> httpx2.Response:
+        """Send the request; where the provider refuses the form of answer we ask for, ask for less, once."""
+        mode = self._schema_modes.get(prompt.model, self._row.schema_mode)
+        try:
+            return await self._request(stack, prompt, mode=mode, clocks=clocks)
+        except openai.APIStatusError as error:
+            refusal = _refusal(error)
+            lower = STEP_DOWN.get(mode)
+            if lower is None or prompt.response_schema is None or not _is_about_schema(refusal):
+                raise classify(refusal, provider=self.name, secrets=self._secrets) from None
+            logger.info("schema_refused", provider=self.name, model=prompt.model, mode=mode, reason=text_of(refusal))
+        try:
+            response = await self._request(stack, prompt, mode=lower, clocks=clocks)
+        except openai.APIStatusError as error:
+            raise classify(_refusal(error), provider=self.name, secrets=self._secrets) from None
+        self._remember(prompt.model, lower)
+        return response
+
+    async def _request(
+        self, stack: AsyncExitStack, prompt: Prompt, *, mode: SchemaMode, clocks: Clocks
+    ) -> httpx2.Response:
+        create = cast("_Create", self._client.chat.completions.with_streaming_response.create)
+        # pool is what the aiohttp transport takes as the limit of connecting as a whole, names and all addresses
+        timeout = httpx2.Timeout(None, connect=clocks.connect_s, pool=clocks.connect_s)
+        request = create(**to_wire(prompt, self._row, mode), timeout=timeout)
+        response = (await stack.enter_async_context(request)).http_response
+        media_type = response.headers.get("content-type", "")
+        if response.status_code != 200 or (media_type and "text/event-stream" not in media_type.lower()):
+            raise await self._not_a_stream(response, media_type)
+        return response
+
+    async def _not_a_stream(self, response: httpx2.Response, media_type: str) -> ProviderError:
+        """Return what to make of a success that is none: a proxy's page, or an error with status 200 (xAI)."""
+        async with aclosing(response.aiter_bytes()) as body:
+            content = await beginning(body)
+        refusal = Refusal(None, content, lower_names(response.headers))
+        if isinstance(said := refusal.json(), dict) and "error" in said:
+            return classify(refusal, provider=self.name, secrets=self._secrets)
+        kind = media_type.partition(";")[0] or f"status {response.status_code}"
+        begins = text_of(refusal, secrets=self._secrets)
+        return ProviderError(f"{self.name} answered with {kind}, not with a stream: is its base URL right? {begins}")
+
+    def _remember(self, model: str, mode: SchemaMode) -> None:
+        if len(self._schema_modes) >= MAX_REMEMBERED_MODELS:
+            self._schema_modes.clear()
+        self._schema_modes[model] = mode
+
+
+def _client(base_url: str, *, api_key: str, proxy: str | None) -> AsyncOpenAI:
+    http_client = DefaultAioHttpClient(
+        proxy=proxy,
+        trust_env=False,
+        follow_redirects=False,
+        limits=httpx2.Limits(max_connections=MAX_CONNECTIONS, keepalive_expiry=KEEP_ALIVE_S),
+    )
+    client = AsyncOpenAI(api_key=api_key, base_url=base_url, max_retries=0, http_client=http_client)
+    client.organization = client.project = client.admin_api_key = None
+    client._custom_headers = dict(HEADERS)  # pyright: ignore[reportPrivateUsage] - else OPENAI_CUSTOM_HEADERS goes along
+    return client
+
+
+def _refusal(error: openai.APIStatusError) -> Refusal:
+    return Refusal(error.status_code, error.response.content[:MAX_BODY_BYTES], lower_names(error.response.headers))
+
+
+def _is_about_schema(refusal: Refusal) -> bool:
+    return refusal.status in (400, 422) and refusal.names("response_format", "json_schema", "json_object")
+
+
+async def _drain(body: AsyncIterator[bytes]) -> None:
+    try:
+        async with asyncio.timeout(DRAIN_S):
+            async for _ in body:
+                pass
+    except TimeoutError:
+        logger.debug("connection_not_reused")

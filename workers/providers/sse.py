@@ -1,0 +1,57 @@
+"""Server-sent events out of bytes that arrive in any pieces (WHATWG HTML, section 9.2.6)."""
+
+from collections.abc import Iterator
+from typing import Final, NamedTuple
+
+from shared.domain.errors import StreamIncomplete
+from workers.providers.lines import MAX_LINE_BYTES, LineSplitter
+
+_BYTE_ORDER_MARK: Final = b"\xef\xbb\xbf"
+
+
+class ServerSentEvent(NamedTuple):
+    """One event; `name` is empty where the stream gives none. Ids and retry times do not concern us."""
+
+    data: bytes
+    name: bytes = b""
+
+
+class EventSplitter:
+    """Comments are dropped; what has no empty line after it is no event, and is dropped at the end."""
+
+    def __init__(self, max_event_bytes: int = MAX_LINE_BYTES) -> None:
+        self._max = max_event_bytes
+        self._lines = LineSplitter(max_event_bytes)
+        self._data: list[bytes] = []
+        self._size = 0
+        self._name = b""
+        self._at_start = True
+
+    def feed(self, chunk: bytes) -> Iterator[ServerSentEvent]:
+        """Take more bytes, yield the events they complete.
+
+        Raises:
+            StreamIncomplete: if an event grows beyond the limit.
+        """
+        for line in self._lines.feed(chunk):
+            if not line:
+                if self._data:
+                    yield ServerSentEvent(self._data[0] if len(self._data) == 1 else b"\n".join(self._data), self._name)
+                self._data, self._size, self._name = [], 0, b""
+            else:
+                self._take(line)
+
+    def _take(self, line: bytes) -> None:
+        if self._at_start:
+            self._at_start = False
+            line = line.removeprefix(_BYTE_ORDER_MARK)
+        name, _, value = line.partition(b":")
+        if name == b"data":
+            self._data.append(value[1:] if value.startswith(b" ") else value)
+            self._size += len(value)
+            if self._size > self._max:
+                raise StreamIncomplete(f"The provider sent an event of more than {self._max} bytes")
+        elif name == b"event":
+            self._name = value.removeprefix(b" ")
+        elif name == b"error":  # no field of the standard: llama.cpp before mid-2025 reported failures like this
+            self._data, self._name = [value.strip()], b"error"

@@ -1,0 +1,49 @@
+"""What a service gets to work with: the attempt at hand, and the tools of the process."""
+
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass
+from typing import TypeAlias
+
+from shared.database.queries import Queries
+from shared.domain.commands import JobSpec
+from shared.domain.events import Event
+from shared.domain.ids import JobId, OwnerId
+from shared.ports.object_store import ObjectStore
+from shared.settings import Clocks
+from workers.providers.base import Provider
+from workers.services.decode_image import ImageDecoder
+
+
+@dataclass(frozen=True)
+class Tools:
+    """What all attempts of a process share."""
+
+    providers: dict[str, Provider]
+    objects: ObjectStore
+    queries: Queries
+    decoder: ImageDecoder
+    clocks: Clocks
+
+
+class Attempt:
+    """One try at a job. A service reports through `emit` and returns the finish reason."""
+
+    def __init__(
+        self, *, job_id: JobId, owner_id: OwnerId, spec: JobSpec, tools: Tools, emit: Callable[[Event], None]
+    ) -> None:
+        self.job_id = job_id
+        self.owner_id = owner_id
+        self.spec = spec
+        self.tools = tools
+        self.emit = emit
+        self.provider: Provider | None = None
+        """The provider that was called, once it was."""
+        self.input_chars = 0
+        """Length of the texts it was sent."""
+
+
+Service: TypeAlias = Callable[[Attempt], Awaitable[str]]
+"""Does one kind of job: reports events, returns the finish reason, raises what `workers.outcomes` judges.
+
+It is interrupted by asyncio cancellation, and must let go of what it holds within a fraction of a second.
+"""
