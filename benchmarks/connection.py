@@ -16,13 +16,10 @@ _HOST: Final = "127.0.0.1"
 class Response:
     """What came back for one request; `pieces` are the body's bytes with the monotonic time of their arrival."""
 
-    __slots__ = ("ended_ns", "headers", "is_whole", "pieces", "sent_ns", "status")
+    __slots__ = ("is_whole", "pieces", "status")
 
-    def __init__(self, sent_ns: int) -> None:
-        self.sent_ns = sent_ns
-        self.ended_ns = 0
+    def __init__(self) -> None:
         self.status = 0  # stays 0 if the connection broke before the head was there
-        self.headers: dict[bytes, bytes] = {}
         self.pieces: list[tuple[int, bytes]] = []
         self.is_whole = False
 
@@ -58,7 +55,7 @@ class Connection(asyncio.Protocol):
         assert self._transport is not None
         self._parser = httptools.HttpResponseParser(self)
         ended = self._ended = asyncio.get_running_loop().create_future()
-        self._response = Response(time.monotonic_ns())
+        self._response = Response()
         self._transport.write(request)
         return await ended
 
@@ -84,10 +81,6 @@ class Connection(asyncio.Protocol):
         self._transport = None
         self._end()
 
-    def on_header(self, name: bytes, value: bytes) -> None:
-        assert self._response is not None
-        self._response.headers[name.lower()] = value
-
     def on_headers_complete(self) -> None:
         assert self._response is not None
         self._response.status = self._parser.get_status_code()
@@ -107,7 +100,6 @@ class Connection(asyncio.Protocol):
         response, ended = self._response, self._ended
         self._response = self._ended = None
         if response is not None and ended is not None and not ended.done():
-            response.ended_ns = time.monotonic_ns()
             ended.set_result(response)
 
 

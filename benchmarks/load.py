@@ -36,7 +36,7 @@ class Piece(NamedTuple):
 
     began_ns: int
     ended_ns: int
-    responses: list[Response]
+    response: Response | None
     failure: str | None
 
 
@@ -102,25 +102,26 @@ async def _perform(plan: Plan, work: Work, connections: list[Connection]) -> lis
 
 
 async def _one_piece(plan: Plan, work: Work, connection: Connection, number: int) -> Piece:
+    request = work.request(number)
     began_ns = time.monotonic_ns()
-    responses: list[Response] = []
+    response: Response | None = None
     failure: str | None = None
     try:
         async with asyncio.timeout(plan.give_up_s):
-            responses = await work.perform(connection, number)
+            response = await connection.exchange(request)
     except TimeoutError:
         connection.close()
         failure = f"given up after {plan.give_up_s:g} s"
     except OSError as error:
         failure = f"no connection: {error.strerror or error}"
-    return Piece(began_ns, time.monotonic_ns(), responses, failure)
+    return Piece(began_ns, time.monotonic_ns(), response, failure)
 
 
 def _judge(work: Work, piece: Piece) -> Outcome:
-    if piece.failure is not None:
+    if piece.response is None:
         return Outcome(piece.failure)
     try:
-        return work.judge(piece.responses)
+        return work.judge(piece.response)
     except (msgspec.MsgspecError, UnicodeDecodeError) as error:
         return Outcome(f"the answer cannot be read: {error}")
 

@@ -8,7 +8,7 @@ from typing import Any, Final
 import msgspec
 from PIL import Image
 
-from benchmarks.connection import Connection, Response, http_request
+from benchmarks.connection import Response, http_request
 from benchmarks.plan import Plan
 from benchmarks.script import PHOTO_DEGREE, PHOTO_VOLUME
 from benchmarks.work import Outcome, refusal
@@ -88,11 +88,10 @@ class DirectPhotos:
 
         self._photos = _NumberedPhotos("/v1/chat/completions", body, token=plan.token)
 
-    async def perform(self, connection: Connection, number: int) -> list[Response]:
-        return [await connection.exchange(self._photos.request(number))]
+    def request(self, number: int) -> bytes:
+        return self._photos.request(number)
 
-    def judge(self, responses: list[Response]) -> Outcome:
-        (response,) = responses
+    def judge(self, response: Response) -> Outcome:
         if problem := refusal(response, expected=200):
             return Outcome(problem)
         (choice,) = _decode_completion(response.body).choices
@@ -109,11 +108,10 @@ class SystemPhotos:
         headers = f"Prefer: wait={WAIT_S}\r\n"
         self._photos = _NumberedPhotos("/v2/jobs", body, token=plan.token, headers=headers)
 
-    async def perform(self, connection: Connection, number: int) -> list[Response]:
-        return [await connection.exchange(self._photos.request(number))]
+    def request(self, number: int) -> bytes:
+        return self._photos.request(number)
 
-    def judge(self, responses: list[Response]) -> Outcome:
-        (response,) = responses
+    def judge(self, response: Response) -> Outcome:
         if response.status == 202:
             return Outcome(f"no answer within {WAIT_S} s")
         if problem := refusal(response, expected=200):

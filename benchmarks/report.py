@@ -85,10 +85,8 @@ def _header(report: Report) -> Iterator[str]:
     yield from _wrapped(
         f"Python {machine.python}, {packages}" + (f", commit {machine.commit}" if machine.commit else "")
     )
-    yield (
-        f"{size.api} api, {size.workers} worker + 1 for devices, {size.slots} slots each; {report.rounds} rounds;"
-        " provider, load and system share the machine"
-    )
+    yield f"{size.api} api, {size.workers} worker + 1 for devices, {size.slots} slots each; rounds: {report.rounds}"
+    yield "Provider, load generator and system share the machine."
     if machine.load_before > 0.5:
         yield f"The machine was busy before the run (load {machine.load_before:.1f}): the figures are not only ours."
     if report.scale < 1:

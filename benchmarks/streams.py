@@ -5,7 +5,7 @@ from typing import Any, Final
 
 import msgspec
 
-from benchmarks.connection import Connection, Response, http_request
+from benchmarks.connection import Response, http_request
 from benchmarks.plan import Plan
 from benchmarks.script import read_script, read_tokens
 from benchmarks.sse import ServerSentEvent, read_events
@@ -13,10 +13,6 @@ from benchmarks.work import Outcome, refusal
 
 _PROMPT: Final = "Write a long text about water."
 TERMINAL: Final = frozenset({"completed", "failed", "cancelled", "expired"})
-
-
-class _Location(msgspec.Struct):
-    id: str
 
 
 class _Text(msgspec.Struct):
@@ -36,7 +32,6 @@ class _Chunk(msgspec.Struct):
     choices: list[_Choice]
 
 
-_decode_location = msgspec.json.Decoder(_Location).decode
 _decode_text = msgspec.json.Decoder(_Text).decode
 _decode_chunk = msgspec.json.Decoder(_Chunk).decode
 
@@ -78,11 +73,10 @@ class DirectStreams:
         self._request = http_request("POST", "/v1/chat/completions", token=plan.token, body=msgspec.json.encode(body))
         self._expected = _expected_tokens(plan)
 
-    async def perform(self, connection: Connection, number: int) -> list[Response]:
-        return [await connection.exchange(self._request)]
+    def request(self, number: int) -> bytes:
+        return self._request
 
-    def judge(self, responses: list[Response]) -> Outcome:
-        (response,) = responses
+    def judge(self, response: Response) -> Outcome:
         tokens = _Tokens()
         if problem := refusal(response, expected=200):
             return tokens.judged(self._expected, problem)
@@ -97,7 +91,7 @@ class DirectStreams:
 
 
 class SystemStreams:
-    """The system's own API: submit a chat job, then read its events to the end."""
+    """The system's own API: submit a chat job and be answered with its events."""
 
     def __init__(self, plan: Plan) -> None:
         body: dict[str, Any] = {  # JSON
@@ -105,27 +99,19 @@ class SystemStreams:
             "model": f"openai/{plan.model}",
             "input": {"messages": [{"role": "user", "content": _PROMPT}]},
         }
-        self._token = plan.token
-        self._request = http_request("POST", "/v2/jobs", token=plan.token, body=msgspec.json.encode(body))
+        headers = "Accept: text/event-stream\r\n"
+        encoded = msgspec.json.encode(body)
+        self._request = http_request("POST", "/v2/jobs", token=plan.token, headers=headers, body=encoded)
         self._expected = _expected_tokens(plan)
 
-    async def perform(self, connection: Connection, number: int) -> list[Response]:
-        submitted = await connection.exchange(self._request)
-        if submitted.status != 202:
-            return [submitted]
-        job_id = _decode_location(submitted.body).id
-        events = http_request(
-            "GET", f"/v2/jobs/{job_id}/events", token=self._token, headers="Accept: text/event-stream\r\n"
-        )
-        return [submitted, await connection.exchange(events)]
+    def request(self, number: int) -> bytes:
+        return self._request
 
-    def judge(self, responses: list[Response]) -> Outcome:
+    def judge(self, response: Response) -> Outcome:
         tokens = _Tokens()
-        if problem := refusal(responses[0], expected=202):
+        if problem := refusal(response, expected=200):
             return tokens.judged(self._expected, problem)
-        if problem := refusal(responses[1], expected=200):
-            return tokens.judged(self._expected, problem)
-        events, rest = read_events(responses[1].pieces)
+        events, rest = read_events(response.pieces)
         for event in events:
             if event.type == "text":
                 tokens.add(_decode_text(event.data).text, event.received_ns)

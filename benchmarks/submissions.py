@@ -4,7 +4,7 @@ from typing import Any
 
 import msgspec
 
-from benchmarks.connection import Connection, Response, http_request
+from benchmarks.connection import Response, http_request
 from benchmarks.plan import Plan
 from benchmarks.work import Outcome, refusal
 
@@ -16,11 +16,11 @@ class DirectSubmissions:
         body: dict[str, Any] = {"model": plan.model, "messages": [{"role": "user", "content": "Hello"}]}  # JSON
         self._request = http_request("POST", "/v1/chat/completions", token=plan.token, body=msgspec.json.encode(body))
 
-    async def perform(self, connection: Connection, number: int) -> list[Response]:
-        return [await connection.exchange(self._request)]
+    def request(self, number: int) -> bytes:
+        return self._request
 
-    def judge(self, responses: list[Response]) -> Outcome:
-        return Outcome(refusal(responses[0], expected=200))
+    def judge(self, response: Response) -> Outcome:
+        return Outcome(refusal(response, expected=200))
 
 
 class SystemSubmissions:
@@ -34,8 +34,8 @@ class SystemSubmissions:
         }
         self._request = http_request("POST", "/v2/jobs", token=plan.token, body=msgspec.json.encode(body))
 
-    async def perform(self, connection: Connection, number: int) -> list[Response]:
-        return [await connection.exchange(self._request)]
+    def request(self, number: int) -> bytes:
+        return self._request
 
-    def judge(self, responses: list[Response]) -> Outcome:
-        return Outcome(refusal(responses[0], expected=202))
+    def judge(self, response: Response) -> Outcome:
+        return Outcome(refusal(response, expected=202))

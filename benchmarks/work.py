@@ -1,8 +1,8 @@
-"""A piece of work: what one client does once, and how its outcome is judged when the clock has stopped."""
+"""A piece of work: one request, and how its answer is judged when the clock has stopped."""
 
 from typing import NamedTuple, Protocol
 
-from benchmarks.connection import Connection, Response
+from benchmarks.connection import Response
 
 
 class Outcome(NamedTuple):
@@ -17,11 +17,11 @@ class Outcome(NamedTuple):
 class Work(Protocol):
     """One kind of work at one target."""
 
-    async def perform(self, connection: Connection, number: int) -> list[Response]:
-        """Do it once; the responses in order. Stops early where a response makes going on pointless."""
+    def request(self, number: int) -> bytes:
+        """Return the request that does it for the `number`th time."""
         ...
 
-    def judge(self, responses: list[Response]) -> Outcome:
+    def judge(self, response: Response) -> Outcome:
         """Say what came of it."""
         ...
 

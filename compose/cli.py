@@ -68,6 +68,16 @@ def test(context: typer.Context) -> None:
     raise typer.Exit(subprocess.call([sys.executable, "-m", "pytest", *context.args], cwd=CHECKOUT))
 
 
+@app.command(context_settings={"allow_extra_args": True, "ignore_unknown_options": True, "help_option_names": []})
+def bench(context: typer.Context) -> None:
+    """Measure a system of its own on this machine, beside the provider called directly; --help tells the options.
+
+    Example: smartsip bench --case ttft-1 --rounds 3
+    """
+    command = [sys.executable, "-P", "-m", "benchmarks", *context.args]
+    raise typer.Exit(subprocess.call(command, cwd=CHECKOUT, env={**os.environ, "PYTHONPATH": str(CHECKOUT)}))
+
+
 @app.command(hidden=True, context_settings={"allow_extra_args": True, "ignore_unknown_options": True})
 def run(context: typer.Context, program: str) -> None:
     """Run a program of the environment in the checkout, as .ci/run does.

@@ -147,7 +147,7 @@ class Redis(SettingsGroup):
     @classmethod
     def _is_redis(cls, url: SecretStr) -> SecretStr:
         scheme = url.get_secret_value().partition("://")[0]
-        if scheme not in ("redis", "rediss", "sentinel", "unix"):
+        if scheme not in ("redis", "rediss", "redis+sentinel", "rediss+sentinel", "unix"):
             raise ValueError("REDIS_URL must begin with redis:// or rediss://, as in redis://:password@host:6379/0")
         return url
 

@@ -1,7 +1,7 @@
 """Running a suspect job in a process of its own: if it kills that process too, it takes no innocent job with it.
 
 The child is a worker with one slot and no queues. It gets the settings over its standard input, so that no secret is
-on a command line, and lives no longer than that pipe: when its parent goes, it gives the job back.
+on a command line, and lives no longer than that pipe: when its parent goes, it drains too.
 """
 
 import asyncio
@@ -33,6 +33,7 @@ class SoloRunner:
 
     def __init__(self, settings: Settings) -> None:
         self._settings = settings
+        self._drain_s = settings.clocks.drain.total_seconds()
         self._room = asyncio.Semaphore(AT_ONCE)
         self._in_hand: set[JobId] = set()
         self._children: set[subprocess.Popen[bytes]] = set()
@@ -50,20 +51,25 @@ class SoloRunner:
         finally:
             self._in_hand.discard(job_id)
 
-    async def close(self) -> None:
-        """Make every child give its job back and leave."""
+    async def close(self, hurry: asyncio.Event) -> None:
+        """Tell every child to drain as we do, or to hurry once we do, and wait for them."""
         self._is_closing = True
         children = tuple(self._children)
         for child in children:
             _hang_up(child)
-        ends = [asyncio.create_task(asyncio.to_thread(child.wait)) for child in children]
-        if ends:
-            _, late = await asyncio.wait(ends, timeout=LETTING_GO_S)
-            if late:
-                _log.error("solo_workers_killed", count=len(late))
-                for child in children:
-                    child.kill()
-                await asyncio.wait(late)
+        ends = asyncio.gather(*(asyncio.to_thread(child.wait) for child in children))
+        hurrying = asyncio.create_task(hurry.wait())
+        await asyncio.wait({ends, hurrying}, timeout=self._drain_s, return_when=asyncio.FIRST_COMPLETED)
+        hurrying.cancel()
+        if not ends.done():
+            for child in children:
+                child.terminate()
+            await asyncio.wait({ends}, timeout=LETTING_GO_S)
+        if not ends.done():
+            _log.error("solo_workers_killed", count=len(self._children))
+            for child in children:
+                child.kill()
+        await ends
 
     async def _run(self, job_id: JobId) -> None:
         child = await asyncio.to_thread(_start, job_id, pickle.dumps(self._settings))
@@ -99,33 +105,33 @@ def _pipe(child: subprocess.Popen[bytes]) -> IO[bytes]:
     return child.stdin
 
 
-async def _run_here(settings: Settings, job_id: JobId, hurry: asyncio.Event) -> None:
-    from workers.runtime import Runtime  # this module's parent side is a part of the runtime
-
-    runtime = await Runtime.open(settings, queues=(), slots=1)
-    try:
-        await runtime.register()
-        job = asyncio.create_task(runtime.runner.run(job_id, solo=True))
-        told = asyncio.create_task(hurry.wait())
-        await asyncio.wait({job, told}, return_when=asyncio.FIRST_COMPLETED)
-        await runtime.give_back()
-        told.cancel()
-        await job
-    finally:
-        await runtime.close()
-
-
 async def _main(settings: Settings, job_id: JobId) -> None:
-    hurry = asyncio.Event()
+    from workers.runtime import Runtime  # the parent has it loaded, and loads this module first
+
+    told, hurry = asyncio.Event(), asyncio.Event()
     loop = asyncio.get_running_loop()
 
     def hung_up() -> None:
         loop.remove_reader(sys.stdin.fileno())
+        told.set()
+
+    def terminated() -> None:
+        told.set()
         hurry.set()
 
     loop.add_reader(sys.stdin.fileno(), hung_up)
-    loop.add_signal_handler(signal.SIGTERM, hurry.set)
-    await _run_here(settings, job_id, hurry)
+    loop.add_signal_handler(signal.SIGTERM, terminated)
+    runtime = await Runtime.open(settings, queues=(), slots=1)
+    try:
+        await runtime.register()
+        job = asyncio.create_task(runtime.runner.run(job_id, solo=True))
+        waiting = asyncio.create_task(told.wait())
+        await asyncio.wait({job, waiting}, return_when=asyncio.FIRST_COMPLETED)
+        waiting.cancel()
+        await runtime.drain(hurry)
+        await job
+    finally:
+        await runtime.close()
 
 
 def main() -> None:

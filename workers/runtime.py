@@ -150,11 +150,12 @@ class Runtime:
         await self.lease.deregister()
         await self._closers.aclose()
 
-    def background(self, work: Coroutine[Any, Any, None], name: str) -> None:
-        """Run something until `close`."""
+    def background(self, work: Coroutine[Any, Any, None], name: str) -> asyncio.Task[None]:
+        """Run something until `close`, or until its task is cancelled."""
         task = asyncio.create_task(work, name=name)
         task.add_done_callback(self._notice_death)
         self._closers.push_async_callback(_cancelled, task)
+        return task
 
     def _notice_death(self, task: asyncio.Task[None]) -> None:
         if not task.cancelled() and (error := task.exception()) is not None:

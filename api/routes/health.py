@@ -74,7 +74,8 @@ async def get_readiness(front: FrontDep, response: Response) -> Readiness:
 
 async def _is_there(name: str, check: Awaitable[None]) -> bool:
     try:
-        await asyncio.wait_for(check, CHECK_TIMEOUT_S)
+        async with asyncio.timeout(CHECK_TIMEOUT_S):
+            await check
     except TimeoutError:
         _log.warning("part_is_away", part=name, error=f"no answer within {CHECK_TIMEOUT_S} s")
         return False

@@ -52,6 +52,7 @@ class Subscriber:
         self._gap_listeners: list[Callable[[], None]] = []
         self._connected = asyncio.Event()
         self._heard = False
+        self._is_closing = False
         self._supervisor: asyncio.Task[None] | None = None
 
     @property
@@ -73,6 +74,7 @@ class Subscriber:
     async def close(self) -> None:
         """End the connection; nobody is called any more."""
         if self._supervisor is not None:
+            self._is_closing = True
             self._supervisor.cancel()
             await asyncio.gather(self._supervisor, return_exceptions=True)
             self._supervisor = None
@@ -128,7 +130,7 @@ class Subscriber:
 
     async def _supervise(self) -> None:
         backoff_s = FIRST_BACKOFF_S
-        while True:
+        while not self._is_closing:  # a task group whose tasks fail while it is cancelled tells only of the failures
             connection: Any = self._pool.make_connection()  # Any: as the pool
             try:
                 await self._run(connection)
@@ -144,6 +146,9 @@ class Subscriber:
 
     async def _run(self, connection: Any) -> None:  # Any: as the pool
         await connection.connect()
+        # From here on the pings notice a silent server. redis-py's own timeout around a write may swallow a cancellation
+        # (asyncio.wait_for does, in Python 3.11, if both happen at once), and this group would wait for ever.
+        connection.socket_timeout = None
         self._begin()
         async with asyncio.TaskGroup() as tasks:
             tasks.create_task(self._write(connection))

@@ -48,11 +48,13 @@ class Connection:
         *,
         name: str,
         patience: timedelta,
+        statement_s: float = STATEMENT_S,
         on_connect: Callable[[Raw], Awaitable[None]] | None = None,
     ) -> None:
         self._conninfo = database.conninfo
         self._name = name
         self._patience_s = patience.total_seconds()
+        self._statement_s = statement_s
         self._on_connect = on_connect
         self._turn = asyncio.Lock()
         self._raw: Raw | None = None
@@ -97,7 +99,7 @@ class Connection:
     async def _once(self, work: Work[Result], is_retry: bool) -> Result:
         if self._raw is None:
             self._raw = await self._connect()
-        return await _within(STATEMENT_S, work(self._raw, is_retry))
+        return await _within(self._statement_s, work(self._raw, is_retry))
 
     async def _connect(self) -> Raw:
         raw: Raw = await psycopg.AsyncConnection.connect(
@@ -112,7 +114,7 @@ class Connection:
             keepalives_count=3,
             tcp_user_timeout=10_000,
         )
-        # One type per column, whatever the values: otherwise each width of integer prepares a statement of its own.
+        # One type per parameter, whatever the values: otherwise each width of integer prepares a statement of its own.
         raw.adapters.register_dumper(int, Int8BinaryDumper)
         raw.adapters.register_dumper(str, StrBinaryDumper)
         for setting in SESSION:

@@ -89,24 +89,24 @@ class Ringer:
         """
         total = 0
         for _ in range(MAX_ROUNDS):
-            bells, room = await self._mark(queue)
+            bells, is_done = await self._mark(queue)
+            if bells and not await self._ring(bells):
+                return total
             total += len(bells)
-            if not bells:
-                break
-            if not await self._ring(bells):
-                return 0
-            if len(bells) == room:
+            if is_done:
                 break
         return total
 
-    async def _mark(self, queue: Queue) -> tuple[list[Bell], int]:
+    async def _mark(self, queue: Queue) -> tuple[list[Bell], bool]:
+        """Mark jobs as rung; say also whether that was all there is room for, or all that wait."""
         values = {"queue": queue.value, "ring_again_s": self._ring_again_s, "share": SHARE}
         rows = await self._queries.rows(TOP_UP, values)
         bells = [_bell(row, queue) for row in rows if row.id is not None]
-        room = int(rows[0].places)
-        self._room[queue] = room - len(bells)
+        room, picked = int(rows[0].places), int(rows[0].picked)
+        # Whom another process was ringing at this moment has his place as well.
+        self._room[queue] = room - picked
         self._low[queue] = int(LOW_WATER * self._room[queue])
-        return bells, room
+        return bells, not bells or len(bells) < picked or picked == room
 
     async def _ring(self, bells: Sequence[Bell]) -> bool:
         try:

@@ -10,7 +10,6 @@ from typing import Any, Final, LiteralString
 
 import msgspec
 import structlog
-from psycopg import Error as DriverError
 
 from shared.database.connection import Connection, Raw
 from shared.database.endings import CANCELLED_WITHOUT_RUNNER, DEAD_AFTER_LOSSES, EXPIRED, OVERDUE
@@ -24,7 +23,7 @@ from shared.settings import Clocks, Database
 
 LEADER_LOCK: Final = 0x534D5357
 """Key of the advisory lock that the leader holds, for as long as its connection lives."""
-FROZEN_MS: Final = 5_000
+FROZEN_S: Final = 5.0
 """A leader that is silent for this long (suspended, say) loses its connection, and thus the lock, to another."""
 BROKER_S: Final = 2.0
 """How long one sweep waits for the broker."""
@@ -60,8 +59,12 @@ class Sweep:
         *,
         monotonic: Callable[[], float] = time.monotonic,
     ) -> None:
-        patience = clocks.sweep_every  # it comes again anyway
-        self._connection = Connection(database, name="smartsip-sweep", patience=patience, on_connect=_lose_if_frozen)
+        self._connection = Connection(
+            database,
+            name="smartsip-sweep",
+            patience=clocks.sweep_every,  # it comes again anyway
+            on_connect=self._lose_lead_if_frozen,
+        )
         self._ringer = ringer
         self._epoch = epoch
         self._clocks = clocks
@@ -75,8 +78,11 @@ class Sweep:
         while True:
             try:
                 await self.once()
-            except (Unavailable, DriverError) as error:
+            except Unavailable as error:
                 logger.warning("sweep_failed", reason=str(error))
+            except Exception:
+                # Whatever it is, without a sweep nothing that is lost is ever found.
+                logger.exception("sweep_failed")
             await asyncio.sleep(pause_s)
 
     async def close(self) -> None:
@@ -187,6 +193,10 @@ class Sweep:
 
         return await self._connection.run(work)
 
+    async def _lose_lead_if_frozen(self, raw: Raw) -> None:
+        silence_s = max(FROZEN_S, 3 * self._clocks.sweep_every.total_seconds())
+        await raw.execute("select set_config('idle_session_timeout', %s::text, false)", (f"{silence_s * 1000:.0f}",))
+
     def _mistrust_leases(self) -> None:
         """Workers may have been unable to renew: give them the time to."""
         self._trusts_leases_from = self._monotonic() + self._clocks.lease.total_seconds()
@@ -194,7 +204,3 @@ class Sweep:
 
 class _LeadLost(Exception):
     """The connection that held the leader's lock broke, and PostgreSQL may have been away with it."""
-
-
-async def _lose_if_frozen(raw: Raw) -> None:
-    await raw.execute(f"set idle_session_timeout = {FROZEN_MS}".encode(), prepare=False)

@@ -103,11 +103,10 @@ STARTED = event("1.1", "started")
 
 
 def judged(body: str) -> str | None:
-    accepted, events = Response(0), Response(0)
-    accepted.status, accepted.is_whole = 202, True
+    events = Response()
     events.status, events.is_whole = 200, True
     events.pieces = [(SENT_NS + 5, body.encode())]
-    return SystemStreams(PLAN).judge([accepted, events]).problem
+    return SystemStreams(PLAN).judge(events).problem
 
 
 @pytest.mark.parametrize(
@@ -139,11 +138,11 @@ def test_a_stream_is_whole_only_if_nothing_is_missing_doubled_or_spliced(body: s
 
 
 def test_a_direct_stream_without_its_end_is_not_whole() -> None:
-    response = Response(0)
+    response = Response()
     response.status, response.is_whole = 200, True
     response.pieces = [(SENT_NS, b'data: {"choices":[{"delta":{"content":"%b"}}]}\n\n' % token_text(0, 1).encode())]
 
-    assert DirectStreams(PLAN).judge([response]).problem == "the stream has no proper end"
+    assert DirectStreams(PLAN).judge(response).problem == "the stream has no proper end"
 
 
 @given(cuts=st.lists(st.integers(min_value=0, max_value=400)))

@@ -119,10 +119,6 @@ async def waiting(broker: Redis, prefix: str) -> int:
     return int(await broker.llen(f"{prefix}chat"))
 
 
-async def unacknowledged(broker: Redis, prefix: str) -> int:
-    return int(await broker.hlen(f"{prefix}unacked"))
-
-
 async def test_tasks_up_to_the_slots_run_together_and_further_ones_stay_in_the_broker(
     kitchen: Kitchen, broker: Redis, redis_prefix: str
 ) -> None:
@@ -132,7 +128,6 @@ async def test_tasks_up_to_the_slots_run_together_and_further_ones_stay_in_the_b
         await eventually(lambda: _async(len(kitchen.names("began")) == 3))
         # A BRPOP takes at most a second; another worker must find the rest there meanwhile.
         assert await waiting(broker, redis_prefix) == 2
-        assert await unacknowledged(broker, redis_prefix) == 0
         assert pool.free_slots == 0
         kitchen.go.set()
         await eventually(lambda: _async(len(kitchen.names("ended")) == 5))
@@ -177,8 +172,8 @@ async def test_a_paused_pool_takes_nothing_and_resumes(kitchen: Kitchen, broker:
         pool.pause()
         kitchen.order("late")
         kitchen.order("later")
-        # One may have been asked for before the pause; it is held, and nothing runs.
-        await eventually(lambda: _is(unacknowledged(broker, redis_prefix), 1, 0))
+        # One may have been asked for before the pause: it is held. Nothing runs.
+        await eventually(lambda: _is(waiting(broker, redis_prefix), 1, 2))
         assert kitchen.names("began") == []
         pool.resume()
         kitchen.go.set()
@@ -189,11 +184,14 @@ async def test_what_was_heard_and_not_accepted_returns_to_the_broker_when_the_wo
     kitchen: Kitchen, broker: Redis, redis_prefix: str
 ) -> None:
     with hearing(kitchen, slots=2) as (pool, _):
+        kitchen.burning.apply_async(("first",), queue=Queue.CHAT.value)
+        await eventually(kitchen.noted("began"))
+        await eventually(lambda: _is_listening(broker))  # it has asked for the next one this very moment
         pool.pause()
         kitchen.order("untouched")
+        await eventually(lambda: _is(waiting(broker, redis_prefix), 0))  # taken, and held
     await eventually(lambda: _is(waiting(broker, redis_prefix), 1))
-    assert await unacknowledged(broker, redis_prefix) == 0
-    assert kitchen.notes == []
+    assert kitchen.notes == [("began", "first")]
 
 
 async def test_an_exception_in_a_task_ends_that_task_only(kitchen: Kitchen) -> None:
@@ -237,9 +235,11 @@ async def test_a_broken_connection_to_the_broker_is_replaced_and_hearing_goes_on
         await eventually(kitchen.noted("began"))
         break_connection(ear)
         kitchen.order("after")
-        await eventually(lambda: _async(kitchen.names("began") == ["before", "after"]), within=10)
+        await eventually(lambda: _async("after" in kitchen.names("began")), within=10)
         kitchen.go.set()
-        await eventually(lambda: _async(sorted(kitchen.names("ended")) == ["after", "before"]))
+        # What the old connection heard as it closed may be given back although it runs: heard twice, which a claim
+        # makes harmless. Nothing is lost.
+        await eventually(lambda: _async(set(kitchen.names("ended")) == {"after", "before"}))
         await eventually(lambda: _async(pool.free_slots == 4))
 
 
@@ -253,6 +253,11 @@ async def test_awaiting_outside_the_pool_is_refused() -> None:
 async def _told(go: threading.Event) -> None:
     while not go.is_set():  # noqa: ASYNC110 - the event is set in another thread
         await asyncio.sleep(0.01)
+
+
+async def _is_listening(broker: Redis) -> bool:
+    clients: list[dict[str, str]] = await broker.client_list()  # pyright: ignore[reportUnknownMemberType]
+    return any(client["cmd"] == "brpop" and "b" in client["flags"] for client in clients)
 
 
 async def _async(value: object) -> object:

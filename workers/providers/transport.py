@@ -4,6 +4,7 @@ The aiohttp transport under the OpenAI SDK calls every lost connection a `Connec
 that is known decides, not the outermost.
 """
 
+import os
 import ssl
 from collections.abc import Iterator
 from typing import Final
@@ -74,7 +75,8 @@ def _classify_one(error: BaseException, place: str) -> ProviderError | None:  # 
 
 
 def _reason(error: OSError) -> str:
-    return (error.strerror or type(error).__name__).lower()
+    # the system's own words: those of asyncio repeat the address, and a list of them for more than one address
+    return os.strerror(error.errno).lower() if error.errno else "no address of it answers"
 
 
 def _tls_reason(error: BaseException) -> str:

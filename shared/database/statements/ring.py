@@ -44,7 +44,7 @@ with recursive line as (
         (select coalesce(sum(bells), 0) from front) as bells,
         (select count(*) from front where first_id is not null) as lines
 ), room as materialized (
-    select cast(greatest(0, ceil(:share * slots) - running - bells) as bigint) as places, lines, slots from load
+    select cast(greatest(0, ceil(:share * slots) - running - bells) as bigint) as places, lines from load
 ), picked as materialized (
     select pick.id from room cross join front cross join lateral (
         select ahead.id, front.bells + row_number() over (order by ahead.id) as turn
@@ -68,10 +68,14 @@ with recursive line as (
 ), rung as (
     update job set rung_at = now() from locked where job.id = locked.id returning job.id, job.losses
 )
-select room.places, room.slots, rung.id, rung.losses from room left join rung on true
+select room.places, (select count(*) from picked) as picked, rung.id, rung.losses from room left join rung on true
 """)
-"""Marks jobs as rung and returns them, at least one row, each with the room there was before. Rows that another
-process is ringing at this moment are left to it."""
+"""Marks jobs as rung and returns them, at least one row, each with the room there was before.
+
+Rows that another process is ringing at this moment are left to it: then fewer are returned than were `picked`. While
+two ring at once, each may see gaps in the fronts that the other is filling, and ring somewhat more than there is room
+for: that costs some fairness and nothing else.
+"""
 
 UNRING: Final = text("""
 with locked as materialized (

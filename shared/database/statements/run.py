@@ -2,6 +2,9 @@
 
 Claims are committed synchronously like the rest: a crash of the server that forgot one would give its fence to the
 next runner as well, and readers would see two runners' events under one attempt.
+
+`worker_id is not distinct from` says what `=` would, and cannot be looked up in `job_running`: jobs are found by their
+ids, not by reading everything that their worker runs.
 """
 
 from typing import Final
@@ -11,25 +14,25 @@ _CLAIMED: Final = """
     job.started_at, job_body.payload,
     case when job.fence > 1 then (
         select case when setback.fence = job.fence - 1 then setback.what else 'released' end
-        from job_setback as setback where setback.job_id = job.id order by setback.id desc limit 1
+        from job_setback as setback where setback.job_id = job.id order by setback.fence desc, setback.id desc limit 1
     ) end as last_setback
 """
 
 CLAIM: Final = f"""
 update job
 set state = 1, fence = job.fence + 1, worker_id = bell.worker_id, started_at = clock_timestamp(), rung_at = null
-from unnest(%s::uuid[], %s::bigint[], %s::bool[]) as bell(id, worker_id, is_solo), worker, job_body
+from unnest(%b::uuid[], %b::bigint[], %b::bool[]) as bell(id, worker_id, is_solo), worker, job_body
 where job.id = bell.id and job_body.id = bell.id and worker.id = bell.worker_id
   and job.state = 0 and job.run_after is null and job.cancel_requested_at is null
   and job.deadline > clock_timestamp() and worker.lease_until > clock_timestamp()
-  and (job.losses < %s or bell.is_solo)
+  and (job.losses < %b or bell.is_solo)
 returning {_CLAIMED}
 """  # noqa: S608 - made of this module's constants only
 """Takes queued jobs, by worker; jobs that others took, or that must not run now, are not returned."""
 
 FIND_CLAIMS: Final = f"""
 select {_CLAIMED}
-from unnest(%s::uuid[], %s::bigint[]) as bell(id, worker_id)
+from unnest(%b::uuid[], %b::bigint[]) as bell(id, worker_id)
 join job on job.id = bell.id and job.worker_id = bell.worker_id and job.state = 1
 join job_body on job_body.id = job.id
 """  # noqa: S608 - made of this module's constants only
@@ -38,12 +41,13 @@ join job_body on job_body.id = job.id
 FINISH: Final = """
 with ending as materialized (
     select * from unnest(
-        %s::uuid[], %s::int[], %s::bigint[], %s::smallint[], %s::bytea[], %s::bytea[]
+        %b::uuid[], %b::int[], %b::bigint[], %b::smallint[], %b::bytea[], %b::bytea[]
     ) as ending(id, fence, worker_id, state, reply, archive)
 ), ended as (
     update job set state = ending.state, ended_at = clock_timestamp()
     from ending
-    where job.id = ending.id and job.fence = ending.fence and job.worker_id = ending.worker_id and job.state = 1
+    where job.id = ending.id and job.fence = ending.fence and job.state = 1
+      and job.worker_id is not distinct from ending.worker_id
     returning job.id
 )
 insert into job_done (id, fence, reply, archive)
@@ -53,7 +57,7 @@ returning id
 
 FIND_ENDS: Final = """
 select job.id
-from unnest(%s::uuid[], %s::int[], %s::bigint[], %s::smallint[]) as ending(id, fence, worker_id, state)
+from unnest(%b::uuid[], %b::int[], %b::bigint[], %b::smallint[]) as ending(id, fence, worker_id, state)
 join job on job.id = ending.id and job.fence = ending.fence and job.worker_id = ending.worker_id
     and job.state = ending.state
 """
@@ -66,7 +70,7 @@ with mine as materialized (
              when attempts + %(failures)s >= %(max_attempts)s then 4
              else 0 end as state
     from job
-    where id = %(id)s and fence = %(fence)s and worker_id = %(worker_id)s and state = 1
+    where id = %(id)s and fence = %(fence)s and state = 1 and worker_id is not distinct from %(worker_id)s
     for update
 ), given as (
     update job set
@@ -98,7 +102,7 @@ PARK: Final = """
 with mine as materialized (
     select id, case when cancel_requested_at is not null then 5 else 2 end as state
     from job
-    where id = %(id)s and fence = %(fence)s and worker_id = %(worker_id)s and state = 1
+    where id = %(id)s and fence = %(fence)s and state = 1 and worker_id is not distinct from %(worker_id)s
     for update
 ), parked as (
     update job set

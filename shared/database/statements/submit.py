@@ -1,12 +1,15 @@
-"""Accepting jobs: one statement per batch, so that job, body and idempotency key are one transaction."""
+"""Accepting jobs: one statement per batch, so that job, body and idempotency key are one transaction.
+
+Arrays are always `%b`: psycopg's text form of them takes its type from the first values that it sees.
+"""
 
 from typing import Final
 
 INSERT_JOBS: Final = """
 with asked as materialized (
     select * from unnest(
-        %s::uuid[], %s::bigint[], %s::bigint[], %s::text[], %s::text[], %s::text[], %s::timestamptz[],
-        %s::bytea[], %s::bytea[], %s::text[], %s::text[], %s::text[], %s::bool[], %s::bigint[]
+        %b::uuid[], %b::bigint[], %b::bigint[], %b::text[], %b::text[], %b::text[], %b::timestamptz[],
+        %b::bytea[], %b::bytea[], %b::text[], %b::text[], %b::text[], %b::bool[], %b::bigint[]
     ) with ordinality as asked(
         id, owner_id, fair_key, queue, kind, on_disconnect, deadline,
         payload, request_hash, model, labels, idempotency_key, is_rung, waiting_cap, place
@@ -57,7 +60,7 @@ another process may add what it has in flight at the same moment. Jobs that wait
 
 FIND_JOBS: Final = """
 select asked.id, existing.id, job_body.request_hash
-from unnest(%s::uuid[], %s::bigint[], %s::text[]) as asked(id, owner_id, idempotency_key)
+from unnest(%b::uuid[], %b::bigint[], %b::text[]) as asked(id, owner_id, idempotency_key)
 cross join lateral (
     select job.id from job where job.id = asked.id
     union

@@ -77,7 +77,8 @@ insert into job_done (id, fence, reply) select id, fence, %(reply)s::bytea from 
 FAIL_OVERDUE: Final = """
 with late as materialized (
     select id from job where state = 1 and deadline < now() - 2 * %(lease)s::interval
-    order by id limit %(limit)s for update skip locked
+    order by worker_id  -- as `job_running` is: ordered by id, the planner would walk through all that has ended
+    limit %(limit)s for update skip locked
 ), failed as (
     update job set state = 4, fence = job.fence + 1, ended_at = clock_timestamp()
     from late where job.id = late.id

@@ -24,8 +24,10 @@ LONG_LEASE = timedelta(minutes=10)
 
 
 @pytest.fixture
-def database(database_url: str) -> Database:
-    return Database(database_url)
+async def database(database_url: str) -> AsyncIterator[Database]:
+    database = Database(database_url)
+    yield database
+    await database.close()
 
 
 @pytest.fixture

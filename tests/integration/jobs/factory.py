@@ -76,12 +76,27 @@ class Database:
     """The test's database, for what the code has no call for: looking at rows, and turning clocks."""
 
     url: str
+    _own: psycopg.AsyncConnection[tuple[Any, ...]] | None = None
 
     async def rows(self, statement: LiteralString, *values: Any) -> list[tuple[Any, ...]]:
         """Run a statement of the test's own."""
-        async with self.connection() as connection:
-            cursor = await connection.execute(statement, values)
-            return await cursor.fetchall() if cursor.description else []
+        if self._own is None:
+            self._own = await psycopg.AsyncConnection.connect(self.url, autocommit=True)
+        cursor = await self._own.execute(statement, values)
+        return await cursor.fetchall() if cursor.description else []
+
+    async def explain(self, statement: str) -> str:
+        """Return a plan as text."""
+        await self.rows("select 1")
+        assert self._own is not None
+        cursor = await self._own.execute(statement.encode())
+        return "\n".join([row[0] for row in await cursor.fetchall()])
+
+    async def close(self) -> None:
+        """Disconnect."""
+        if self._own is not None:
+            await self._own.close()
+            self._own = None
 
     @asynccontextmanager
     async def connection(self) -> AsyncGenerator[psycopg.AsyncConnection[tuple[Any, ...]]]:

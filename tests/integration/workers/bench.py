@@ -89,7 +89,7 @@ class Bench:
         """Ring for jobs."""
         await self.jobs.ring([Bell(job_id, queue, solo) for job_id in job_ids])
 
-    async def ended(self, job_id: JobId, *, within: float = 10.0) -> Ending:
+    async def ended(self, job_id: JobId, *, within: float = 20.0) -> Ending:
         """Wait for a job's end."""
 
         async def ending() -> Ending | None:
@@ -110,7 +110,7 @@ class Bench:
         """Return what Redis has of an attempt."""
         return await self.events.read(job_id, attempt)
 
-    async def said(self, job_id: JobId, kind: type[Event], *, attempt: int = 1, within: float = 5.0) -> None:
+    async def said(self, job_id: JobId, kind: type[Event], *, attempt: int = 1, within: float = 20.0) -> None:
         """Wait until an attempt's log in Redis has an event of this kind."""
 
         async def predicate() -> bool:
@@ -123,7 +123,8 @@ class Bench:
         outcome = await self.control.request_cancel(job_id, None)
         assert outcome is not None
         if hint and outcome.worker_id is not None:
-            await self.redis.publish(cancel_channel(self.settings.redis.prefix, outcome.worker_id), str(job_id))
+            channel = cancel_channel(self.settings.redis.prefix, outcome.worker_id)
+            await self.redis.publish(channel, str(job_id))  # pyright: ignore[reportUnknownMemberType]
         return outcome
 
     async def rows(self, statement: LiteralString, *values: Any) -> list[tuple[Any, ...]]:
@@ -188,7 +189,7 @@ class WorkerProcess:
         """Send it a signal."""
         self._process.send_signal(number)
 
-    async def logged(self, event: str, *, count: int = 1, within: float = 15.0) -> dict[str, Any]:
+    async def logged(self, event: str, *, count: int = 1, within: float = 30.0) -> dict[str, Any]:
         """Wait until it has logged an event (so many times); return the line."""
 
         async def predicate() -> bool:
@@ -197,7 +198,7 @@ class WorkerProcess:
         await eventually(predicate, within=within, expecting=f"{event} in the worker's log")
         return [line for line in self.lines if line.get("event") == event][count - 1]
 
-    async def exited(self, *, within: float = 15.0) -> int:
+    async def exited(self, *, within: float = 30.0) -> int:
         """Wait for its exit code."""
 
         async def predicate() -> bool:

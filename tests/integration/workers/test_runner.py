@@ -7,9 +7,11 @@ import time
 from collections.abc import AsyncGenerator
 from contextlib import asynccontextmanager
 from datetime import UTC, datetime, timedelta
+from typing import Any
 
 import pytest
 
+from shared.adapters.minio_object_store import MinioObjectStore
 from shared.domain.commands import InlineImage, StoredImage
 from shared.domain.errors import (
     DeadLetter,
@@ -34,7 +36,7 @@ from shared.domain.events import (
     Text,
     Usage,
 )
-from shared.domain.ids import JobId, uuid7
+from shared.domain.ids import JobId, OwnerId, uuid7
 from shared.domain.jobs import Kind, State
 from tests.images import cut_off, photo
 from tests.integration.workers.bench import Bench, events_of
@@ -160,6 +162,30 @@ async def test_an_image_that_the_owner_does_not_have_is_not_found(bench: Bench, 
     error = (await bench.ended(job_id)).reply.error
     assert error is not None
     assert (error.code, error.field) == (NotFound.code, "input.image.id")
+
+
+async def test_a_stored_image_is_the_owners_only(bench: Bench, runtime: Runtime, provider: ScriptedProvider) -> None:
+    image_id = uuid7()
+    objects = MinioObjectStore(bench.settings.objects)
+    await objects.put(f"{image_id}.jpg", photo(), media_type="image/jpeg")
+    objects.close()
+    await bench.rows("insert into owner (name) values ('other')")
+    await bench.rows(
+        "insert into image (id, owner_id, sha256, media_type, size_bytes, width, height, object_key)"
+        " values (%s, 2, 'x', 'image/jpeg', 1, 240, 240, %s)",
+        image_id,
+        f"{image_id}.jpg",
+    )
+    provider.play(openai_stream([json.dumps(ANSWER)]))
+    own = await bench.vision(StoredImage(id=image_id), owner_id=OwnerId(2))
+    foreign = await bench.vision(StoredImage(id=image_id))
+    await asyncio.gather(runtime.runner.run(own), runtime.runner.run(foreign))
+    assert (await bench.ended(own)).state is State.SUCCEEDED
+    error = (await bench.ended(foreign)).reply.error
+    assert error is not None
+    assert error.code == NotFound.code
+    sent = provider.exchanges[0].json["messages"][0]["content"][1]["image_url"]["url"]
+    assert base64.b64decode(sent.partition(",")[2]) == photo()
 
 
 async def test_a_provider_nobody_configured_is_named(bench: Bench, runtime: Runtime) -> None:
@@ -436,8 +462,8 @@ async def due(bench: Bench, job_id: JobId) -> None:
 
 async def forget_redis(bench: Bench) -> None:
     """Lose every key of this test, as FLUSHALL would for all."""
-    keys = [key async for key in bench.redis.scan_iter(f"{bench.settings.redis.prefix}*")]
-    await bench.redis.delete(*keys)
+    redis: Any = bench.redis  # its stubs leave much unknown
+    await redis.delete(*[key async for key in redis.scan_iter(f"{bench.settings.redis.prefix}*")])
 
 
 def let_run(runtime: Runtime, service: Service) -> None:

@@ -4,6 +4,7 @@ import asyncio
 import signal
 import time
 from collections.abc import AsyncGenerator, Callable
+from datetime import timedelta
 
 import pytest
 
@@ -20,7 +21,7 @@ from tests.scripted_provider import ScriptedProvider, openai_stream
 from tests.stack import TestStack, eventually, make_bucket, migrated_database
 
 Workers = Callable[..., WorkerProcess]
-SLOW = openai_stream(["word "] * 200)
+SLOW = openai_stream(["word "] * 1000)
 
 
 @pytest.fixture
@@ -94,15 +95,13 @@ async def test_sigterm_gives_a_long_job_back_and_another_worker_runs_it(
     bench: Bench, workers: Workers, provider: ScriptedProvider
 ) -> None:
     provider.play(SLOW.paced(20), openai_stream(["whole"]))
-    leaving, staying = await registered(workers, slots=1), None
+    leaving = await registered(workers, slots=1)
     job_id = await bench.chat()
     await bench.ring(job_id)
     await bench.said(job_id, Text)
-    asked_at = time.monotonic()
     leaving.signal(signal.SIGTERM)
-    staying = await registered(workers)
+    await registered(workers)
     assert await leaving.exited() == 0
-    assert time.monotonic() - asked_at < 2 + 5  # the drain of these clocks, and starting the other meanwhile
     ending = await bench.ended(job_id)
     assert events_of(ending.entries) == [
         Restarted("openai", "scripted", "released"),
@@ -112,27 +111,26 @@ async def test_sigterm_gives_a_long_job_back_and_another_worker_runs_it(
     ]
     view = await bench.view(job_id)
     assert (view.attempts, view.losses) == (0, 0)
-    assert staying is not None
 
 
 async def test_a_second_signal_gives_back_at_once(bench: Bench, workers: Workers, provider: ScriptedProvider) -> None:
     provider.play(SLOW.paced(20))
-    worker = await registered(workers)
-    job_id = await bench.chat()
+    patient = bench.settings.clocks.model_copy(update={"drain": timedelta(minutes=1)})
+    worker = workers(clocks=patient)
+    await worker.logged("worker_registered")
+    job_id = await bench.chat(deadline_in=timedelta(minutes=5))
     await bench.ring(job_id)
     await bench.said(job_id, Text)
     worker.signal(signal.SIGTERM)
     await worker.logged("worker_drains")
-    asked_at = time.monotonic()
     worker.signal(signal.SIGTERM)
-    assert await worker.exited() == 0
-    assert time.monotonic() - asked_at < 1.5  # the drain of these clocks is 2 s
+    assert await worker.exited(within=10) == 0
     assert (await bench.view(job_id)).state is State.QUEUED
 
 
 async def test_a_signal_while_starting_is_heeded(workers: Workers) -> None:
     worker = workers()
-    await eventually(lambda: _true(children_of(worker.pid)), within=15, expecting="the decoders")
+    await eventually(lambda: _true(children_of(worker.pid)), within=30, expecting="the decoders")
     worker.signal(signal.SIGTERM)
     assert await worker.exited() == 0
 
@@ -150,7 +148,7 @@ async def test_a_killed_workers_job_is_running_again_within_its_lease_and_a_mome
     doomed.signal(signal.SIGKILL)
     killed_at = time.monotonic()
     ending = await bench.ended(job_id)
-    assert time.monotonic() - killed_at < bench.settings.clocks.lease.total_seconds() + 1.5
+    assert time.monotonic() - killed_at < bench.settings.clocks.lease.total_seconds() + 5
     assert events_of(ending.entries) == [
         Restarted("openai", "scripted", "worker_lost"),
         Text("whole"),
@@ -227,7 +225,7 @@ async def test_a_suspect_job_is_given_back_when_its_worker_stops(
     job_id = await bench.chat()
     await bench.rows("update job set losses = 2 where id = %s", job_id)
     await bench.ring(job_id, solo=True)
-    await bench.said(job_id, Text, within=10)
+    await bench.said(job_id, Text)
     worker.signal(signal.SIGTERM)
     assert await worker.exited() == 0
     assert (await bench.view(job_id)).state is State.QUEUED
@@ -301,7 +299,8 @@ async def test_a_worker_that_may_not_hear_any_more_gives_its_jobs_back_and_fails
     running, waiting = await bench.chat(), await bench.chat()
     await bench.ring(running)
     await bench.said(running, Text)
-    await bench.redis.execute_command("ACL", "SETUSER", "default", "-brpop")
+    no_more = ("ACL", "SETUSER", "default", "-brpop")
+    await bench.redis.execute_command(*no_more)  # pyright: ignore[reportUnknownMemberType]
     await bench.ring(waiting)
     assert await own_worker.exited(within=20) == 1
     assert {(await bench.view(job_id)).state for job_id in (running, waiting)} == {State.QUEUED}
