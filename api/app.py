@@ -21,6 +21,7 @@ from api.routes import ROUTERS
 from api.routes.submissions import COMMAND_SCHEMAS
 from shared.adapters.redis_epoch import RedisEpoch
 from shared.database.sweep import Sweep
+from shared.ending import end
 from shared.settings import Settings
 
 TAGS: Final = [
@@ -74,8 +75,7 @@ def _lifespan_with(settings: Settings) -> Callable[[FastAPI], contextlib.Abstrac
                     yield
                 finally:
                     front.hub.drain()
-                    sweeping.cancel()
-                    await asyncio.gather(sweeping, return_exceptions=True)
+                    await end(sweeping)
 
     return lifespan
 

@@ -8,7 +8,7 @@ from starlette.requests import HTTPConnection
 from api.front import Front
 
 
-def front_of(connection: HTTPConnection) -> Front:
+async def front_of(connection: HTTPConnection) -> Front:
     """Return this process' opened parts; works for requests and WebSockets."""
     return cast("Front", connection.app.state.front)  # Starlette's state is untyped; create_app puts a Front there
 

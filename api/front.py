@@ -18,6 +18,7 @@ from shared.adapters.redis_event_log import RedisEventLog
 from shared.adapters.redis_subscriber import Subscriber
 from shared.database.control import JobControl
 from shared.database.engine import create_engine
+from shared.database.looks import JobLooks
 from shared.database.queries import Queries
 from shared.database.reads import JobReads
 from shared.database.ringer import Ringer
@@ -37,6 +38,7 @@ class Front:
     queries: Queries
     submissions: Submissions
     reads: JobReads
+    looks: JobLooks
     control: JobControl
     ringer: Ringer
     jobs: JobQueue
@@ -62,6 +64,9 @@ async def open_front(settings: Settings) -> AsyncGenerator[Front]:
         submissions = Submissions(settings.database)
         await submissions.open()
         stack.push_async_callback(submissions.close)
+        looks = JobLooks(settings.database)
+        await looks.open()
+        stack.push_async_callback(looks.close)
         subscriber = Subscriber(redis)
         await subscriber.start()
         stack.push_async_callback(subscriber.close)
@@ -85,6 +90,7 @@ async def open_front(settings: Settings) -> AsyncGenerator[Front]:
             queries=queries,
             submissions=submissions,
             reads=reads,
+            looks=looks,
             control=JobControl(engine),
             ringer=ringer,
             jobs=jobs,

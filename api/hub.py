@@ -19,6 +19,7 @@ from shared.database.views import Ending
 from shared.domain.errors import NotFound, SmartSipError, TooManyStreams, Unavailable
 from shared.domain.events import START, Cursor, Entry, decode_entries
 from shared.domain.ids import JobId, OwnerId
+from shared.ending import end
 from shared.ports.event_log import EventLog
 from shared.settings import Clocks, Limits
 
@@ -73,9 +74,7 @@ class StreamHub:
         tasks: list[asyncio.Task[Any]] = [*self._subscribing]  # Any: their results are not looked at
         if self._ticker is not None:
             tasks.append(self._ticker)
-        for task in tasks:
-            task.cancel()
-        await asyncio.gather(*tasks, return_exceptions=True)
+        await end(*tasks)
 
     def drain(self) -> None:
         """Send every reader away, to come back to another process; new ones are refused."""

@@ -1,6 +1,5 @@
 """Where in a request the fault lies: pydantic's locations as paths a caller can find in what they sent."""
 
-from collections import Counter
 from collections.abc import Mapping, Sequence
 from typing import Any, Final, NamedTuple, TypeAlias, cast
 
@@ -9,6 +8,8 @@ _BODY: Final = "body"
 _OTHER_SOURCES: Final = frozenset({"query", "path", "header", "cookie"})
 
 _Path: TypeAlias = tuple[str, ...]
+_Branch: TypeAlias = tuple[_Path, str]
+"""A member of a union that was tried: where, and which."""
 
 
 class InvalidField(NamedTuple):
@@ -20,24 +21,29 @@ class InvalidField(NamedTuple):
 
 class _Located(NamedTuple):
     path: _Path
-    branches: tuple[tuple[_Path, str], ...]  # the members of unions that were tried: where, and which
+    branches: tuple[_Branch, ...]
     message: str
 
 
 def invalid_fields(errors: Sequence[Mapping[str, Any]], document: object) -> list[InvalidField]:
     """Return pydantic's errors as faults of the document, at most `MAX_REPORTED`.
 
-    Where a value may have one of several shapes, only the shape it is nearest to is complained about.
+    Where a value may have one of several shapes, only the shape it is nearest to is complained about: one whose faults
+    lie inside the value rather than in its very type, then one with fewer faults.
     """
     located = [_locate(error, document) for error in errors]
-    faults = Counter(branch for one in located for branch in one.branches)
-    nearest: dict[_Path, int] = {}
-    for (path, _), count in faults.items():
-        nearest[path] = min(count, nearest.get(path, count))
+    distance: dict[_Branch, tuple[bool, int]] = {}
+    for one in located:
+        for branch in one.branches:
+            is_wrong_outside, faults = distance.get(branch, (False, 0))
+            distance[branch] = (is_wrong_outside or one.path == branch[0], faults + 1)
+    nearest: dict[_Path, tuple[bool, int]] = {}
+    for (path, _), far in distance.items():
+        nearest[path] = min(far, nearest.get(path, far))
     kept = (
         InvalidField(".".join(one.path), one.message)
         for one in located
-        if all(faults[branch] == nearest[branch[0]] for branch in one.branches)
+        if all(distance[branch] == nearest[branch[0]] for branch in one.branches)
     )
     return list(dict.fromkeys(kept))[:MAX_REPORTED]
 
@@ -49,7 +55,7 @@ def _locate(error: Mapping[str, Any], document: object) -> _Located:
     if location and location[0] == _BODY:
         del location[0]
     path: list[str] = []
-    branches: list[tuple[_Path, str]] = []
+    branches: list[_Branch] = []
     current = document
     for position, part in enumerate(location):
         is_last_and_absent = error["type"] == "missing" and position == len(location) - 1

@@ -231,7 +231,7 @@ class JobSocket:
     async def _cancel(self, job_id: JobId) -> None:
         try:
             has_ended = await cancel(self._front, job_id, self._caller.owner_id)
-            state = (await job_of(self._front, self._caller.owner_id, job_id)).state if has_ended else "cancelling"
+            state = (await job_of(self._front, self._caller.owner_id, job_id))[0].state if has_ended else "cancelling"
         except SmartSipError as error:
             await self._send_error(error, job_id)
         else:

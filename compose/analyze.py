@@ -1,12 +1,13 @@
 """`smartsip analyze`: photos in, what the dispenser would do out. Speaks only HTTP, to a server that is running."""
 
 import asyncio
-import os
 import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Final
 
 import typer
+
+from compose.credentials import find_token
 
 if TYPE_CHECKING:
     from compose.analysis import Outcome, Server
@@ -46,7 +47,7 @@ def analyze(
         raise typer.BadParameter("give provider/model, as in openai/gpt-4o", param_hint="--model")
     if not url.startswith(("http://", "https://")):
         raise typer.BadParameter("must begin with http:// or https://", param_hint="--url")
-    token = _token(token_file, data)
+    token = find_token(token_file, data)
     raise typer.Exit(_run(photos, model, url, token, is_json=json, timeout_s=timeout))
 
 
@@ -124,26 +125,3 @@ def _farewell(outcomes: "list[Outcome]") -> str:
         return "\nStopped. No job is left open at the server.\n"
     jobs = "".join(f"  {job}\n" for job in open_jobs)
     return f"\nStopped watching. These jobs go on at the server (GET /v2/jobs/<id> has their results):\n{jobs}"
-
-
-def _token(token_file: Path | None, data: Path | None) -> str:
-    """Find a token: the file named, else the environment, else the local stack's own."""
-    from compose.data_directory import default_path
-    from compose.errors import CannotStart
-
-    if token_file is None and data is None:
-        for name in ("SMARTSIP_TOKEN", "SMARTSIP_ADMIN_TOKEN"):
-            if token := os.environ.get(name, "").strip():
-                return token
-    file = token_file or (data or default_path(environment=dict(os.environ))) / "admin.token"
-    try:
-        token = file.read_text(encoding="utf-8").strip()
-    except (OSError, UnicodeDecodeError) as error:
-        reason = getattr(error, "strerror", None) or "it is not a text file"
-        raise CannotStart(
-            f"No token: {file} cannot be read ({reason}). Start the local stack with ./smartsip up, name a file with"
-            " --token-file, or set SMARTSIP_TOKEN."
-        ) from error
-    if not token or not token.isascii() or not token.isprintable():
-        raise CannotStart(f"No token: {file} does not hold one.")
-    return token

@@ -20,6 +20,7 @@ QUIET: Final = {
     "kombu": logging.WARNING,
     "alembic": logging.WARNING,
     "httpx": logging.WARNING,
+    "httpx2": logging.WARNING,
     "openai": logging.WARNING,
     "urllib3": logging.WARNING,
     "asyncio": logging.WARNING,

@@ -21,6 +21,7 @@ from shared.database.queries import Queries
 from shared.database.ringer import Ringer
 from shared.database.workers import WorkerLeases
 from shared.domain.jobs import Queue
+from shared.ending import end
 from shared.settings import Settings
 from workers.lease import LeaseKeeper
 from workers.providers.table import build_providers
@@ -154,7 +155,7 @@ class Runtime:
         """Run something until `close`, or until its task is cancelled."""
         task = asyncio.create_task(work, name=name)
         task.add_done_callback(self._notice_death)
-        self._closers.push_async_callback(_cancelled, task)
+        self._closers.push_async_callback(end, task)
         return task
 
     def _notice_death(self, task: asyncio.Task[None]) -> None:
@@ -165,14 +166,8 @@ class Runtime:
 
 async def _first(*waits: Coroutine[Any, Any, object], within_s: float) -> None:
     """Wait until the first of these is done, for a bounded time."""
-    tasks = {asyncio.ensure_future(wait) for wait in waits}
+    tasks = {asyncio.create_task(wait) for wait in waits}
     try:
         await asyncio.wait(tasks, timeout=within_s, return_when=asyncio.FIRST_COMPLETED)
     finally:
-        for task in tasks:
-            await _cancelled(task)
-
-
-async def _cancelled(task: asyncio.Future[Any]) -> None:  # Any: results are not looked at
-    task.cancel()
-    await asyncio.wait({task})
+        await end(*tasks)

@@ -28,8 +28,5 @@ def answer(document: dict[str, Any], *, status: int = 200, headers: dict[str, st
 
 async def whole_job(front: Front, owner_id: OwnerId | None, job_id: JobId) -> tuple[dict[str, Any], bool]:
     """Return a job's document (JSON), with its answer if it has ended, and whether it has."""
-    view = await job_of(front, owner_id, job_id)
-    if view.state not in TERMINAL:
-        return job_document(view), False
-    ending = await front.reads.ending(job_id)
-    return job_document(view, None if ending is None else ending.reply), True
+    view, reply = await job_of(front, owner_id, job_id)
+    return job_document(view, reply), view.state in TERMINAL

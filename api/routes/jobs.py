@@ -119,7 +119,7 @@ async def cancel_job(job_id: UUID, query: NoParameters, front: FrontDep, caller:
 async def replay_job(job_id: UUID, query: NoParameters, front: FrontDep, caller: Administrator) -> Response:
     """Queue a job again that failed as `dead_letter`, as if it were new. For administrators, for any owner's job."""
     job = JobId(job_id)
-    view = await job_of(front, None, job)
+    view, _ = await job_of(front, None, job)
     if not await front.control.replay(job):
         raise Conflict(f"only a dead letter can be replayed; this job is {view.state}")
     front.ringer.nudge(view.queue)

@@ -5,6 +5,7 @@ from collections.abc import Awaitable, Coroutine
 from datetime import UTC, datetime
 from typing import Any, TypeVar
 
+import msgspec
 from starlette.requests import Request
 
 from api.front import Front
@@ -14,7 +15,7 @@ from api.services.submit import accept
 from shared.database.submissions import Inserted, NewJob
 from shared.database.views import JobView, Snapshot
 from shared.domain.errors import NotFound
-from shared.domain.events import START, Cursor
+from shared.domain.events import START, Cursor, Reply
 from shared.domain.ids import JobId, OwnerId
 from shared.domain.jobs import OnDisconnect, State
 
@@ -35,9 +36,7 @@ async def open_reader(front: Front, owner_id: OwnerId, job_id: JobId, after: Cur
     reader = front.hub.reader(job_id)
     try:
         # Together, because what happens between the two is in the log, which is read after both.
-        _, view = await asyncio.gather(front.hub.subscribed(job_id), front.reads.get(job_id, owner_id))
-        if view is None:
-            raise no_such_job()
+        _, (view, _) = await asyncio.gather(front.hub.subscribed(job_id), job_of(front, owner_id, job_id))
         row = Snapshot(view.state, view.fence, view.ended_at)
         await reader.begin(after, row, queued=queued_entry(view.created_at, view.position))
     except BaseException:
@@ -91,16 +90,19 @@ async def _ends(front: Front, reader: Reader, within_s: float) -> bool:
         return False
 
 
-async def job_of(front: Front, owner_id: OwnerId | None, job_id: JobId) -> JobView:
-    """Return a job; an `owner_id` of None is an administrator's.
+async def job_of(front: Front, owner_id: OwnerId | None, job_id: JobId) -> tuple[JobView, Reply | None]:
+    """Return a job, and its reply if it has ended; an `owner_id` of None is an administrator's.
 
     Raises:
         NotFound: if there is no such job of this owner.
     """
-    view = await front.reads.get(job_id, owner_id)
-    if view is None:
+    look = await front.looks.look(job_id)
+    if look is None or owner_id not in (None, look.job.owner_id):
         raise no_such_job()
-    return view
+    view = look.job
+    if view.state is State.QUEUED and view.run_after is None:
+        view = msgspec.structs.replace(view, position=await front.reads.place_in_line(view, look.fair_key))
+    return view, look.reply
 
 
 def no_such_job() -> NotFound:

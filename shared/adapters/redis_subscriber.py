@@ -15,6 +15,8 @@ import structlog
 from redis.asyncio import Redis
 from redis.exceptions import RedisError
 
+from shared.ending import end
+
 OnMessage: TypeAlias = Callable[[bytes], None]
 """Called on the event loop with a message's bytes; must be quick."""
 
@@ -75,8 +77,7 @@ class Subscriber:
         """End the connection; nobody is called any more."""
         if self._supervisor is not None:
             self._is_closing = True
-            self._supervisor.cancel()
-            await asyncio.gather(self._supervisor, return_exceptions=True)
+            await end(self._supervisor)
             self._supervisor = None
         self._channels.clear()
         self._gap_listeners.clear()

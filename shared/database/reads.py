@@ -38,7 +38,7 @@ class JobReads:
             return None
         view = _view_from_row(rows[0])
         if view.state is State.QUEUED and view.run_after is None:
-            return msgspec.structs.replace(view, position=await self._position(view, rows[0].fair_key))
+            return msgspec.structs.replace(view, position=await self.place_in_line(view, rows[0].fair_key))
         return view
 
     async def position(self, job: JobView) -> int | None:
@@ -94,7 +94,8 @@ class JobReads:
             depths[Queue(row.queue)] = _deeper(depths[Queue(row.queue)], row)
         return depths
 
-    async def _position(self, view: JobView, fair_key: int) -> int | None:
+    async def place_in_line(self, view: JobView, fair_key: int) -> int | None:
+        """Return how many jobs will be rung before a queued one; None if that is farther than is counted."""
         values = {
             "id": view.id,
             "queue": view.queue.value,

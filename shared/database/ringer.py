@@ -19,6 +19,7 @@ from shared.database.queries import AnyRow, Queries
 from shared.database.statements.ring import TOP_UP, UNRING
 from shared.domain.errors import Unavailable
 from shared.domain.jobs import SOLO_AFTER_LOSSES, Queue
+from shared.ending import end
 from shared.ports.job_queue import Bell, JobQueue
 from shared.settings import Clocks
 
@@ -51,9 +52,7 @@ class Ringer:
 
     async def close(self) -> None:
         """Send what was rung, and stop; what was only nudged is left to the sweep."""
-        for task in self._nudged.values():
-            task.cancel()
-        await asyncio.gather(*self._nudged.values(), return_exceptions=True)
+        await end(*self._nudged.values())
         if self._sending is not None:
             await asyncio.wait({self._sending})
 

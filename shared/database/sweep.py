@@ -6,6 +6,7 @@ Nothing here needs a queue or a timer elsewhere to work, and everything may be d
 import asyncio
 import time
 from collections.abc import Callable
+from datetime import timedelta
 from typing import Any, Final, LiteralString
 
 import msgspec
@@ -23,7 +24,7 @@ from shared.settings import Clocks, Database
 
 LEADER_LOCK: Final = 0x534D5357
 """Key of the advisory lock that the leader holds, for as long as its connection lives."""
-FROZEN_S: Final = 5.0
+FROZEN: Final = timedelta(seconds=5)
 """A leader that is silent for this long (suspended, say) loses its connection, and thus the lock, to another."""
 BROKER_S: Final = 2.0
 """How long one sweep waits for the broker."""
@@ -57,6 +58,7 @@ class Sweep:
         epoch: BrokerEpoch,
         clocks: Clocks,
         *,
+        frozen_after: timedelta = FROZEN,
         monotonic: Callable[[], float] = time.monotonic,
     ) -> None:
         self._connection = Connection(
@@ -68,6 +70,7 @@ class Sweep:
         self._ringer = ringer
         self._epoch = epoch
         self._clocks = clocks
+        self._frozen_after = max(frozen_after, 3 * clocks.sweep_every)
         self._monotonic = monotonic
         self._leads: Raw | None = None
         self._trusts_leases_from = 0.0
@@ -194,8 +197,8 @@ class Sweep:
         return await self._connection.run(work)
 
     async def _lose_lead_if_frozen(self, raw: Raw) -> None:
-        silence_s = max(FROZEN_S, 3 * self._clocks.sweep_every.total_seconds())
-        await raw.execute("select set_config('idle_session_timeout', %s::text, false)", (f"{silence_s * 1000:.0f}",))
+        milliseconds = f"{self._frozen_after.total_seconds() * 1000:.0f}"
+        await raw.execute("select set_config('idle_session_timeout', %s::text, false)", (milliseconds,))
 
     def _mistrust_leases(self) -> None:
         """Workers may have been unable to renew: give them the time to."""

@@ -64,7 +64,7 @@ api_key = Table(
     "api_key",
     metadata,
     Column("id", Uuid, primary_key=True),
-    Column("owner_id", ForeignKey(owner.c.id, ondelete="CASCADE"), nullable=False, index=True),
+    Column("owner_id", BigInteger, ForeignKey(owner.c.id, ondelete="CASCADE"), nullable=False, index=True),
     Column("name", Text, nullable=False),
     Column("hash", LargeBinary, nullable=False, unique=True),
     Column("hint", Text, nullable=False),
@@ -177,7 +177,7 @@ image = Table(
     "image",
     metadata,
     Column("id", Uuid, primary_key=True),
-    Column("owner_id", ForeignKey(owner.c.id, ondelete="CASCADE"), nullable=False),
+    Column("owner_id", BigInteger, ForeignKey(owner.c.id, ondelete="CASCADE"), nullable=False),
     Column("sha256", LargeBinary, nullable=False),
     Column("media_type", Text, nullable=False),
     Column("size_bytes", BigInteger, nullable=False),
@@ -192,10 +192,10 @@ image = Table(
 image_name = Table(
     "image_name",
     metadata,
-    Column("owner_id", ForeignKey(owner.c.id, ondelete="CASCADE"), primary_key=True),
+    Column("owner_id", BigInteger, ForeignKey(owner.c.id, ondelete="CASCADE"), primary_key=True),
     Column("bucket", Text, primary_key=True),
     Column("name", Text, primary_key=True),
-    Column("image_id", ForeignKey(image.c.id, ondelete="CASCADE"), nullable=False, index=True),
+    Column("image_id", Uuid, ForeignKey(image.c.id, ondelete="CASCADE"), nullable=False, index=True),
     Column("stored_at", _instant, nullable=False, server_default=_now),
 )
 """The names the old firmware gives its photos; a name it uses again means the newer photo."""

@@ -257,20 +257,19 @@ async def test_one_process_sweeps_and_another_follows_when_it_stops(
     await second.close()
 
 
-async def test_a_leader_that_is_frozen_loses_the_lead(
-    settings: Settings, ringer: Ringer, sweep: Sweep, database: Database
-) -> None:
-    """PostgreSQL itself ends a session that is silent for 5 s; here it is told to, so that nobody waits for it."""
-    assert await sweep.once() == Swept()
-    await database.kill_connections("smartsip-sweep")
+async def test_a_leader_that_is_frozen_loses_the_lead(settings: Settings, ringer: Ringer) -> None:
+    leader = Sweep(settings.database, ringer, Epoch(), settings.clocks, frozen_after=timedelta(milliseconds=300))
     second = Sweep(settings.database, ringer, Epoch(), settings.clocks)
+    assert await leader.once() == Swept()
+    assert await second.once() is None
 
     async def takes_over() -> bool:
         return await second.once() is not None
 
     await eventually(takes_over)
-    assert await sweep.once() is None
-    await second.close()
+    assert await leader.once() is None
+    assert await leader.once() is None
+    await asyncio.gather(leader.close(), second.close())
 
 
 async def test_after_postgres_was_away_workers_have_one_lease(
