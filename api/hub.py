@@ -228,7 +228,8 @@ class StreamHub:
         next_tick = loop.time() + self._idle_look_s
         while True:
             with contextlib.suppress(TimeoutError):
-                await asyncio.wait_for(self._hurry.wait(), max(0.0, next_tick - loop.time()))
+                async with asyncio.timeout_at(next_tick):
+                    await self._hurry.wait()
             self._hurry.clear()
             is_tick = loop.time() >= next_tick
             if is_tick:

@@ -1,6 +1,7 @@
 """One WebSocket and the jobs it follows: a task per job that pumps its reader, and one that hears the client."""
 
 import asyncio
+import re
 from collections.abc import AsyncIterator, Coroutine, Sequence
 from datetime import UTC, datetime
 from typing import Any, Final
@@ -52,6 +53,8 @@ class Cancel(msgspec.Struct, tag="cancel", forbid_unknown_fields=True):
 
 _decode = msgspec.json.Decoder[Follow | Unfollow | Cancel](Follow | Unfollow | Cancel).decode  # pyright: ignore[reportArgumentType]
 _encode = msgspec.json.Encoder().encode
+_FIELD: Final = re.compile(r"(?:field `|at `\$\.)(\w+)`")
+"""How msgspec's sentences name a field: "missing required field `x`", "… - at `$.x`"."""
 
 
 class _Followed:
@@ -218,7 +221,6 @@ class JobSocket:
     async def _pump_only(self, reader: Reader) -> None:
         await self._pump(reader)
         if reader.outcome is not Outcome.DRAINED:
-            self._followed.clear()
             self._end(DONE)
 
     async def _pump(self, reader: Reader) -> None:
@@ -263,7 +265,7 @@ def _text_of(head: bytes, entry: Entry) -> str:
 
 
 def _misunderstood(error: msgspec.DecodeError) -> SmartSipError:
-    what, _, path = str(error).partition(" - at `$.")
     if not isinstance(error, msgspec.ValidationError):
-        return MalformedRequest(f"the message is not JSON: {what}")
-    return InvalidRequest(what, field=path.rstrip("`") or None)
+        return MalformedRequest(f"the message is not JSON: {error}")
+    named = _FIELD.search(str(error))
+    return InvalidRequest(str(error), field=named[1] if named else None)

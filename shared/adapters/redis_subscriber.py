@@ -71,7 +71,8 @@ class Subscriber:
         """Begin; returns when connected, or after a moment without if Redis is away."""
         self._supervisor = asyncio.create_task(self._supervise(), name="redis-subscriber")
         with contextlib.suppress(TimeoutError):
-            await asyncio.wait_for(self._connected.wait(), CONFIRM_S)
+            async with asyncio.timeout(CONFIRM_S):
+                await self._connected.wait()
 
     async def close(self) -> None:
         """End the connection; nobody is called any more."""
@@ -101,7 +102,8 @@ class Subscriber:
         entry.listeners.append(on_message)
         if not entry.confirmed.is_set() and self._connected.is_set():
             try:
-                await asyncio.wait_for(entry.confirmed.wait(), CONFIRM_S)
+                async with asyncio.timeout(CONFIRM_S):
+                    await entry.confirmed.wait()
             except TimeoutError:
                 _log.warning("redis_subscription_slow", channel=channel, waited_s=CONFIRM_S)
             except BaseException:
@@ -147,9 +149,6 @@ class Subscriber:
 
     async def _run(self, connection: Any) -> None:  # Any: as the pool
         await connection.connect()
-        # From here on the pings notice a silent server. redis-py's own timeout around a write may swallow a cancellation
-        # (asyncio.wait_for does, in Python 3.11, if both happen at once), and this group would wait for ever.
-        connection.socket_timeout = None
         self._begin()
         async with asyncio.TaskGroup() as tasks:
             tasks.create_task(self._write(connection))

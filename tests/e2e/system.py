@@ -88,20 +88,20 @@ class System:
 
     async def worker(self, *, slots: int = 100) -> "subprocess.Popen[bytes]":
         """Start a worker for every queue and wait until it counts."""
-        before = await self._workers()
+        before = await self._newest_worker()
         process = self.run("worker", "--concurrency", str(slots))
 
         async def counts() -> bool:
             assert process.poll() is None, "the worker ended: see the log above"
-            return await self._workers() > before
+            return await self._newest_worker() > before
 
         await eventually(counts, within=60, expecting="the worker's registration")
         return process
 
-    async def _workers(self) -> int:
+    async def _newest_worker(self) -> int:
         url = self.environment["DATABASE_URL"]
         async with await psycopg.AsyncConnection.connect(url) as connection:
-            cursor = await connection.execute("select count(*) from worker where lease_until > clock_timestamp()")
+            cursor = await connection.execute("select coalesce(max(id), 0) from worker")
             return int((await cursor.fetchone() or (0,))[0])
 
     def end(self) -> None:

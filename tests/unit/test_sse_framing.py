@@ -1,6 +1,7 @@
 """What a client reads from our server-sent events is what was framed, whatever the text holds."""
 
 from datetime import UTC, datetime
+from itertools import pairwise
 
 import msgspec
 from hypothesis import given
@@ -62,7 +63,7 @@ def read(frames: bytes, cuts: list[int]) -> list[tuple[str, str, Event]]:
     """Read frames as they come over a network: in pieces cut anywhere."""
     parser = SseParser()
     places = sorted({0, len(frames), *(cut % (len(frames) + 1) for cut in cuts)})
-    events = [event for start, end in zip(places, places[1:], strict=False) for event in parser.feed(frames[start:end])]
+    events = [event for start, end in pairwise(places) for event in parser.feed(frames[start:end])]
     return [(event.id, event.event, decode.decode(event.data)) for event in events]
 
 

@@ -10,6 +10,8 @@ import msgspec
 MAX_BODY_BYTES: Final = 64 * 1024
 """More of an error's body is not read: what it says stands at its beginning."""
 MAX_TEXT_CHARS: Final = 300
+MAX_LOOKED_AT_CHARS: Final = 4 * 1024
+"""Markup is removed in time that grows with the square of this: 20 ms at worst, on the event loop."""
 MAX_KEY_ECHO: Final = 8
 """Shorter secrets are placeholders like `none`, whose removal would only garble the text."""
 _CODE_FIELDS: Final = ("code", "type", "status", "reason", "error_type")
@@ -101,7 +103,7 @@ def text_of(refusal: Refusal, *, secrets: Iterable[str] = ()) -> str:
 
 def tidy(text: str, *, secrets: Iterable[str] = ()) -> str:
     """Return a foreign text as one bounded line without markup and keys."""
-    text = text[:MAX_BODY_BYTES]
+    text = text[:MAX_LOOKED_AT_CHARS]
     if "<" in text:
         text = html.unescape(_MARKUP.sub(" ", text))
     for secret in secrets:
