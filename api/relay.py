@@ -242,7 +242,7 @@ class Reader:
         return []
 
     def _stand_at(self, row: Snapshot) -> None:
-        pass
+        self._playhead.move_to(row.fence)
         if row.state is not State.RUNNING:  # the attempt is over, and did not end the job
             self._playhead.void_ends_until(row.fence)
 

@@ -63,9 +63,12 @@ def up(
 def test(context: typer.Context) -> None:
     """Run the tests, on real servers of their own; everything after it goes to pytest.
 
+    Without anything after it the whole suite runs, in three processes.
+
     Example: smartsip test tests/unit -k settings
     """
-    raise typer.Exit(subprocess.call([sys.executable, "-m", "pytest", *context.args], cwd=CHECKOUT))
+    arguments = context.args or ["--numprocesses=3", "--dist=loadfile"]  # most tests wait more than they compute
+    raise typer.Exit(subprocess.call([sys.executable, "-m", "pytest", *arguments], cwd=CHECKOUT))
 
 
 @app.command(context_settings={"allow_extra_args": True, "ignore_unknown_options": True, "help_option_names": []})

@@ -34,7 +34,7 @@ SocketCaller = Annotated[Caller, Depends(require(Scope.JOBS))]
 @router.websocket("/jobs/{job_id}/ws")
 async def follow_job(websocket: WebSocket, job_id: UUID, front: FrontDep, caller: SocketCaller) -> None:
     """Send one job's events from the beginning, or from `?after=`, and close when it has ended."""
-    _check(websocket, front, known={"after", "ticket"})
+    _check(websocket, front, known={"after"})
     after = cursor_from(websocket.query_params.get("after"))
     front.hub.claim_stream(caller.owner_id)
     try:
@@ -48,7 +48,7 @@ async def follow_job(websocket: WebSocket, job_id: UUID, front: FrontDep, caller
 @router.websocket("/ws")
 async def follow_jobs(websocket: WebSocket, front: FrontDep, caller: SocketCaller) -> None:
     """Send the events of every job the client asks for, until it closes the socket."""
-    _check(websocket, front, known={"ticket"})
+    _check(websocket, front, known=set())
     front.hub.claim_stream(caller.owner_id)
     try:
         await websocket.accept(_subprotocol(websocket))

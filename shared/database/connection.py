@@ -114,6 +114,14 @@ class Connection:
             keepalives_count=3,
             tcp_user_timeout=10_000,
         )
+        try:
+            await self._prepare(raw)
+        except BaseException:
+            await raw.close()
+            raise
+        return raw
+
+    async def _prepare(self, raw: Raw) -> None:
         # One type per parameter, whatever the values: otherwise each width of integer prepares a statement of its own.
         raw.adapters.register_dumper(int, Int8BinaryDumper)
         raw.adapters.register_dumper(str, StrBinaryDumper)
@@ -121,7 +129,6 @@ class Connection:
             await raw.execute(setting, prepare=False)
         if self._on_connect is not None:
             await self._on_connect(raw)
-        return raw
 
     async def _drop(self, error: BaseException) -> None:
         """Give up a connection about which nothing is known any more."""

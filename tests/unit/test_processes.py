@@ -130,7 +130,7 @@ def test_secrets_are_made_once_and_only_their_owner_can_read_them(place: Path) -
     data.release()
 
 
-@pytest.mark.parametrize(("pid", "is_removed"), [(os.getpid(), True), (2**22 + 1, False)])
+@pytest.mark.parametrize(("pid", "is_removed"), [(os.getpid(), True), (2**22 + 1, False)], ids=["ours", "nobodys"])
 def test_a_lock_file_is_removed_only_where_another_living_program_has_its_number(
     tmp_path: Path, pid: int, is_removed: bool
 ) -> None:

@@ -56,6 +56,12 @@ def reader_of(world: World, *, max_queue: int = 3) -> Reader:
     return Reader(new_job_id(), world, max_queue=max_queue, detach=lambda _: None)
 
 
+async def batch_of(reader: Reader) -> list[Entry] | None:
+    """Return what a reader gives out next; it must not keep anyone waiting."""
+    async with asyncio.timeout(5):
+        return await reader.next()
+
+
 def test_a_playhead_takes_each_entry_once_and_stops_at_gaps():
     log = log_of(1, 5)
     playhead = Playhead()
@@ -139,7 +145,7 @@ async def test_whatever_is_lost_a_reader_ends_with_the_answer(seed: int, attempt
     given_out: list[Entry] = []
 
     async def consume() -> None:
-        while (batch := await reader.next()) is not None:
+        while (batch := await batch_of(reader)) is not None:
             given_out.extend(batch)
             await writer.pause()
 
@@ -169,7 +175,7 @@ async def test_any_cut_and_resume_of_an_ended_job_gives_the_same_events(words: i
     reader = reader_of(world)
     await reader.begin(seen[-1].cursor if seen else START, world.row, queued=None)
     assert reader.is_over == (seen == world.archive)
-    while (batch := await reader.next()) is not None:
+    while (batch := await batch_of(reader)) is not None:
         seen = seen + batch
     assert seen == world.archive
 
@@ -198,7 +204,7 @@ async def test_a_job_nobody_has_claimed_is_told_as_queued_to_who_starts_at_the_b
         reader = reader_of(world)
         await reader.begin(after, world.row, queued=told, nothing_missed=True)
         reader.beat()
-        assert await reader.next() == expected
+        assert await batch_of(reader) == expected
 
 
 async def test_an_end_that_cannot_be_read_is_read_at_the_next_look():
@@ -214,7 +220,7 @@ async def test_an_end_that_cannot_be_read_is_read_at_the_next_look():
     world.is_postgres_away = False
     reader.see_row(world.row)
     assert await asyncio.wait_for(consuming, 5) == world.archive
-    assert await reader.next() is None
+    assert await batch_of(reader) is None
 
 
 async def _has_asked(world: World) -> bool:
@@ -226,9 +232,9 @@ async def test_a_look_at_the_row_sends_a_silent_reader_to_the_attempt_that_runs_
     reader = reader_of(world)
     await reader.begin(START, Snapshot(State.RUNNING, 1, None), queued=None)
     world.logs = {1: log_of(1, 1), 2: log_of(2, 2)}
-    assert await reader.next() == log_of(1, 1)
+    assert await batch_of(reader) == log_of(1, 1)
     reader.see_row(Snapshot(State.RUNNING, 2, None))
-    assert await reader.next() == log_of(2, 2)
+    assert await batch_of(reader) == log_of(2, 2)
 
 
 async def test_a_log_that_could_not_be_read_is_read_at_the_next_look():
@@ -239,10 +245,10 @@ async def test_a_log_that_could_not_be_read_is_read_at_the_next_look():
     running = Snapshot(State.RUNNING, 1, None)
     await reader.begin(START, running, queued=None)
     reader.beat()
-    assert await reader.next() == []
+    assert await batch_of(reader) == []
     world.is_redis_away = False
     reader.see_row(running)
-    assert await reader.next() == log_of(1, 1)
+    assert await batch_of(reader) == log_of(1, 1)
 
 
 async def test_a_reader_that_lags_holds_no_more_than_its_queue_and_catches_up_from_the_log():
@@ -255,9 +261,9 @@ async def test_a_reader_that_lags_holds_no_more_than_its_queue_and_catches_up_fr
     world.logs = {1: log}
     for entry in log[4:7]:
         reader.push([entry])
-    assert await reader.next() == log
+    assert await batch_of(reader) == log
     reader.beat()
-    assert await reader.next() == []
+    assert await batch_of(reader) == []
 
 
 async def test_a_late_reader_reads_the_log_at_once():
@@ -265,7 +271,7 @@ async def test_a_late_reader_reads_the_log_at_once():
     world.logs = {1: log_of(1, 3)}
     reader = reader_of(world)
     await reader.begin(Cursor(1, 2), Snapshot(State.RUNNING, 1, None), queued=None)
-    assert await reader.next() == log_of(1, 3)[2:]
+    assert await batch_of(reader) == log_of(1, 3)[2:]
 
 
 async def test_a_reader_that_is_closed_gives_out_nothing_more():
@@ -273,6 +279,6 @@ async def test_a_reader_that_is_closed_gives_out_nothing_more():
     await reader.begin(START, Snapshot(State.RUNNING, 1, None), queued=None)
     reader.push(log_of(1, 1))
     reader.close(Outcome.DRAINED)
-    assert await reader.next() is None
+    assert await batch_of(reader) is None
     reader.close(Outcome.LEFT)
     assert reader.outcome is Outcome.DRAINED

@@ -37,7 +37,9 @@ from shared.domain.events import (
 )
 
 decode: msgspec.json.Decoder[Event] = msgspec.json.Decoder(Event)  # pyright: ignore[reportArgumentType] - a union of structs
-awkward = st.text(alphabet=st.one_of(st.sampled_from("\r\n\u2028\u2029\x85\0:🌊\ufeff \tadt"), st.characters()))
+awkward = st.text(
+    alphabet=st.one_of(st.sampled_from("\r\n\u2028\u2029\x85\0:🌊\ufeff \tadt"), st.characters(codec="utf-8"))
+)
 EVERY_EVENT: list[Event] = [
     Queued(3),
     Started("demo", "demo"),

@@ -3,7 +3,6 @@
 from typing import Any
 
 import httpx
-import pytest
 
 from api.routes.job_models import ProblemModel
 from shared.settings import Settings
@@ -124,50 +123,49 @@ async def test_every_bad_photo_is_refused(settings: Settings):
         assert await nothing_was_stored(api)
 
 
-@pytest.mark.parametrize(
-    ("headers", "field"),
-    [
-        ({"Prefer": "wait=-1"}, "Prefer"),
-        ({"Prefer": "wait=soon"}, "Prefer"),
-        ({"Prefer": "wait="}, "Prefer"),
-        ({"Idempotency-Key": ""}, "Idempotency-Key"),
-        ({"Idempotency-Key": "a b"}, "Idempotency-Key"),
-        ({"Idempotency-Key": "ü"}, "Idempotency-Key"),
-        ({"Idempotency-Key": "x" * 256}, "Idempotency-Key"),
-    ],
-)
-async def test_bad_headers_are_named(settings: Settings, headers: dict[str, str], field: str):
+BAD_HEADERS: list[tuple[str, str]] = [
+    ("Prefer", "wait=-1"),
+    ("Prefer", "wait=soon"),
+    ("Prefer", "wait="),
+    ("Idempotency-Key", ""),
+    ("Idempotency-Key", "a b"),
+    ("Idempotency-Key", "ü"),
+    ("Idempotency-Key", "x" * 256),
+]
+BAD_PARAMETERS: list[tuple[str, str]] = [
+    ("?limit=0", "limit"),
+    ("?limit=101", "limit"),
+    ("?limit=x", "limit"),
+    ("?state=lost", "state"),
+    ("?kind=tea", "kind"),
+    ("?queue=q", "queue"),
+    ("?label=x", "label"),
+    ("?cursor=x", "cursor"),
+    ("?cursor=", "cursor"),
+    ("?unknown=1", "unknown"),
+    ("/0198f3b0-0000-7000-8000-000000000000?wait=-1", "wait"),
+    ("/0198f3b0-0000-7000-8000-000000000000?wait=x", "wait"),
+    ("/0198f3b0-0000-7000-8000-000000000000?wait=nan", "wait"),
+    ("/0198f3b0-0000-7000-8000-000000000000?wait=1e9", "wait"),
+    ("/0198f3b0-0000-7000-8000-000000000000?weight=1", "weight"),
+    ("/0198f3b0-0000-7000-8000-000000000000/events?before=1.1", "before"),
+    ("/not-an-id", "job_id"),
+]
+
+
+async def test_bad_headers_are_named(settings: Settings):
     async with served(settings) as api:
-        raw = {name: value.encode() for name, value in headers.items()}
-        await problem_of(await api.client.post("/v2/jobs", json=CHAT, headers=raw), 422, field)  # pyright: ignore[reportArgumentType] - bytes are taken
+        for name, value in BAD_HEADERS:
+            request = api.client.build_request("POST", "/v2/jobs", json=CHAT)
+            request.headers[name] = value.encode().decode("latin-1")
+            await problem_of(await api.client.send(request), 422, name)
         assert await nothing_was_stored(api)
 
 
-@pytest.mark.parametrize(
-    ("path", "field"),
-    [
-        ("?limit=0", "limit"),
-        ("?limit=101", "limit"),
-        ("?limit=x", "limit"),
-        ("?state=lost", "state"),
-        ("?kind=tea", "kind"),
-        ("?queue=q", "queue"),
-        ("?label=x", "label"),
-        ("?cursor=x", "cursor"),
-        ("?cursor=", "cursor"),
-        ("?unknown=1", "unknown"),
-        ("/0198f3b0-0000-7000-8000-000000000000?wait=-1", "wait"),
-        ("/0198f3b0-0000-7000-8000-000000000000?wait=x", "wait"),
-        ("/0198f3b0-0000-7000-8000-000000000000?wait=nan", "wait"),
-        ("/0198f3b0-0000-7000-8000-000000000000?wait=1e9", "wait"),
-        ("/0198f3b0-0000-7000-8000-000000000000?weight=1", "weight"),
-        ("/0198f3b0-0000-7000-8000-000000000000/events?before=1.1", "before"),
-        ("/not-an-id", "job_id"),
-    ],
-)
-async def test_bad_parameters_are_named(settings: Settings, path: str, field: str):
+async def test_bad_parameters_are_named(settings: Settings):
     async with served(settings) as api:
-        await problem_of(await api.client.get(f"/v2/jobs{path}"), 422, field)
+        for path, field in BAD_PARAMETERS:
+            await problem_of(await api.client.get(f"/v2/jobs{path}"), 422, field)
 
 
 async def test_bodies_beyond_the_limits_are_refused_also_when_their_length_is_not_announced(settings: Settings):
