@@ -12,6 +12,7 @@ from typing import Any, Final
 import structlog
 from fastapi import FastAPI
 from fastapi.openapi.utils import get_openapi
+from fastapi_offline import FastAPIOffline
 
 from api.dialects import DIALECTS
 from api.errors import add_error_handlers
@@ -44,7 +45,8 @@ _log = structlog.get_logger(__name__)
 
 def create_app(settings: Settings) -> FastAPI:
     """Return the application; nothing is opened before its lifespan begins."""
-    app = FastAPI(
+    app = FastAPIOffline(  # the page at /docs works without the internet
+        redoc_url=None,
         title="SmartSip Backend",
         version="2",
         summary="Durable jobs, resumable streams, safe water.",
