@@ -6,16 +6,14 @@ import shutil
 import subprocess
 import sys
 from pathlib import Path
-from typing import Annotated, Final
+from typing import Annotated
 
 import typer
 
 from compose import keys
 from compose.analyze import analyze
+from compose.checkout import CHECKOUT, OLDEST_PYTHON
 from compose.errors import CannotStart
-
-OLDEST_PYTHON: Final = (3, 11)
-CHECKOUT: Final = Path(__file__).resolve().parent.parent
 
 app = typer.Typer(
     name="smartsip",

@@ -15,7 +15,7 @@ import redis
 from minio.error import MinioException
 from urllib3.exceptions import HTTPError
 
-from compose.cli import CHECKOUT, OLDEST_PYTHON
+from compose.checkout import CHECKOUT, OLDEST_PYTHON
 from compose.data_directory import default_path
 from compose.migrate import s3_client
 from compose.running import settings_in_use

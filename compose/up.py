@@ -16,6 +16,7 @@ from pathlib import Path
 from types import FrameType
 from typing import Final
 
+from compose.checkout import CHECKOUT
 from compose.data_directory import DataDirectory, default_path, open_data_directory
 from compose.embedded import EmbeddedStack, new_stack
 from compose.errors import CannotStart
@@ -28,7 +29,6 @@ from compose.supervisor import Supervisor
 from shared.observability import set_up_logging
 from shared.settings import Settings, load_settings
 
-CHECKOUT: Final = Path(__file__).resolve().parent.parent
 READY_WITHIN_S: Final = 30.0
 STOP_GRACE_S: Final = 5.0
 """What a worker may take on top of its drain before it is killed."""

@@ -8,19 +8,17 @@ import msgspec
 
 from shared.database.connection import Connection, Raw
 from shared.database.lanes import Lane
-from shared.database.tables import STATE_OF
-from shared.database.views import JobView
+from shared.database.views import JobView, view_from_row
 from shared.domain.events import Reply, decode_reply
 from shared.domain.ids import JobId
-from shared.domain.jobs import Kind, OnDisconnect, Queue
 from shared.settings import Database
 
 PATIENCE: Final = timedelta(seconds=5)
 """How long a caller waits for PostgreSQL to come back."""
 
 LOOK: Final = """
-select job.id, owner_id, queue, kind, model, state, job.fence, attempts, losses, on_disconnect, created_at, deadline,
-    run_after, started_at, ended_at, cancel_requested_at, worker_id, labels, fair_key, reply
+select job.id, owner_id, queue, kind, state, job.fence, attempts, losses, on_disconnect, created_at, deadline,
+    run_after, started_at, ended_at, cancel_requested_at, worker_id, labels, model, fair_key, reply
 from unnest(%s::uuid[]) as wanted(id) join job using (id) join job_body using (id) left join job_done using (id)
 """
 
@@ -69,26 +67,5 @@ async def _look(raw: Raw, ids: list[JobId], _is_retry: bool) -> list[Look | None
 
 
 def _from_row(row: Sequence[Any]) -> Look:  # Any: the columns of LOOK
-    job_id, owner_id, queue, kind, model, state, fence, attempts, losses, on_disconnect, *rest = row
-    created_at, deadline, run_after, started_at, ended_at, cancel_at, worker_id, labels, fair_key, reply = rest
-    view = JobView(
-        id=job_id,
-        owner_id=owner_id,
-        queue=Queue(queue),
-        kind=Kind(kind),
-        model=model,
-        state=STATE_OF[state],
-        fence=fence,
-        attempts=attempts,
-        losses=losses,
-        on_disconnect=OnDisconnect(on_disconnect),
-        created_at=created_at,
-        deadline=deadline,
-        run_after=run_after,
-        started_at=started_at,
-        ended_at=ended_at,
-        cancel_requested_at=cancel_at,
-        worker_id=worker_id,
-        labels=labels or {},
-    )
-    return Look(view, fair_key, None if reply is None else decode_reply(reply))
+    fair_key, reply = row[-2:]
+    return Look(view_from_row(row), fair_key, None if reply is None else decode_reply(reply))

@@ -11,10 +11,18 @@ from shared.database.endings import told_from_the_row, unpack_archive
 from shared.database.queries import AnyRow, Queries
 from shared.database.statements import reading
 from shared.database.tables import STATE_OF
-from shared.database.views import Ending, JobView, QueueDepth, SetbackView, Snapshot, error_from_json
+from shared.database.views import (
+    Ending,
+    JobView,
+    QueueDepth,
+    SetbackView,
+    Snapshot,
+    error_from_json,
+    view_from_row,
+)
 from shared.domain.events import decode_reply
 from shared.domain.ids import JobId, OwnerId
-from shared.domain.jobs import Kind, OnDisconnect, Queue, State
+from shared.domain.jobs import Kind, Queue, State
 
 FARTHEST_POSITION: Final = 10_000
 """Counting farther would cost more than anyone gains from the number; 10,000 rows take about 5 ms."""
@@ -36,15 +44,10 @@ class JobReads:
         rows = await self._queries.rows(reading.job_view(job_id, owner_id))
         if not rows:
             return None
-        view = _view_from_row(rows[0])
+        view = view_from_row(rows[0])
         if view.state is State.QUEUED and view.run_after is None:
             return msgspec.structs.replace(view, position=await self.place_in_line(view, rows[0].fair_key))
         return view
-
-    async def position(self, job: JobView) -> int | None:
-        """Return how many jobs will be rung before this one, as things stand; None if it does not wait to be taken."""
-        view = await self.get(job.id, job.owner_id)
-        return view.position if view else None
 
     async def list(
         self,
@@ -61,7 +64,7 @@ class JobReads:
         statement = reading.job_views(
             owner_id, state=state, kind=kind, queue=queue, label=label, after=after, limit=limit
         )
-        return [_view_from_row(row) for row in await self._queries.rows(statement)]
+        return [view_from_row(row) for row in await self._queries.rows(statement)]
 
     async def snapshots(self, ids: Collection[JobId]) -> dict[JobId, Snapshot]:
         """Return the state of many jobs in one question; those that do not exist are left out."""
@@ -105,29 +108,6 @@ class JobReads:
         }
         ahead = (await self._queries.rows(reading.POSITION, values))[0][0]
         return ahead if ahead <= FARTHEST_POSITION else None
-
-
-def _view_from_row(row: AnyRow) -> JobView:
-    return JobView(
-        id=row.id,
-        owner_id=row.owner_id,
-        queue=Queue(row.queue),
-        kind=Kind(row.kind),
-        model=row.model,
-        state=STATE_OF[row.state],
-        fence=row.fence,
-        attempts=row.attempts,
-        losses=row.losses,
-        on_disconnect=OnDisconnect(row.on_disconnect),
-        created_at=row.created_at,
-        deadline=row.deadline,
-        run_after=row.run_after,
-        started_at=row.started_at,
-        ended_at=row.ended_at,
-        cancel_requested_at=row.cancel_requested_at,
-        worker_id=row.worker_id,
-        labels=row.labels or {},
-    )
 
 
 def _deeper(depth: QueueDepth, row: AnyRow) -> QueueDepth:

@@ -1,10 +1,12 @@
 """What is told about jobs and queues to whoever asks."""
 
+from collections.abc import Sequence
 from datetime import datetime
 from typing import Any
 
 import msgspec
 
+from shared.database.tables import STATE_OF
 from shared.domain.errors import ErrorInfo
 from shared.domain.events import Entry, Reply
 from shared.domain.ids import JobId, OwnerId, WorkerId
@@ -38,6 +40,32 @@ class JobView(msgspec.Struct, frozen=True, kw_only=True):
     worker_id: WorkerId | None
     labels: dict[str, str]
     position: int | None = None
+
+
+def view_from_row(row: Sequence[Any]) -> JobView:  # Any: the columns of statements.reading.VIEW, in that order
+    """Return a job from its row; a longer row's further columns are not looked at."""
+    job_id, owner_id, queue, kind, state, fence, attempts, losses, on_disconnect, *rest = row
+    created_at, deadline, run_after, started_at, ended_at, cancel_requested_at, worker_id, labels, model, *_ = rest
+    return JobView(
+        id=job_id,
+        owner_id=owner_id,
+        queue=Queue(queue),
+        kind=Kind(kind),
+        model=model,
+        state=STATE_OF[state],
+        fence=fence,
+        attempts=attempts,
+        losses=losses,
+        on_disconnect=OnDisconnect(on_disconnect),
+        created_at=created_at,
+        deadline=deadline,
+        run_after=run_after,
+        started_at=started_at,
+        ended_at=ended_at,
+        cancel_requested_at=cancel_requested_at,
+        worker_id=worker_id,
+        labels=labels or {},
+    )
 
 
 class Snapshot(msgspec.Struct, frozen=True):

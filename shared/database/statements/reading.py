@@ -16,7 +16,7 @@ AnySelect: TypeAlias = Select[*tuple[Any, ...]]  # rows are read by name
 VIEW: Final = (
     *(job.c.id, job.c.owner_id, job.c.queue, job.c.kind, job.c.state, job.c.fence, job.c.attempts, job.c.losses),
     *(job.c.on_disconnect, job.c.created_at, job.c.deadline, job.c.run_after, job.c.started_at, job.c.ended_at),
-    *(job.c.cancel_requested_at, job.c.worker_id, job.c.fair_key, job_body.c.labels, job_body.c.model),
+    *(job.c.cancel_requested_at, job.c.worker_id, job_body.c.labels, job_body.c.model, job.c.fair_key),
 )
 
 

@@ -118,7 +118,7 @@ async def test_a_position_counts_who_is_rung_before(submissions: Submissions, re
     for job in turns:
         view = await reads.get(job.id, LOCAL_OWNER)
         assert view is not None
-        positions.append(await reads.position(view))
+        positions.append(view.position)
     assert positions == [0, 1, 2, 3, 4, 5]
 
 
