@@ -7,8 +7,8 @@ from collections.abc import Sequence
 from typing import Final
 
 import uvicorn
-from api.app import create_app
 
+from api.app import create_app
 from compose.gate import wait_at_gate
 from compose.listener import BACKLOG
 from shared.observability import set_up_logging
