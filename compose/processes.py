@@ -13,8 +13,8 @@ import subprocess
 import sys
 import threading
 import time
-from collections.abc import Callable, Mapping, Sequence
-from contextlib import suppress
+from collections.abc import Callable, Generator, Iterable, Mapping, Sequence
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import IO, Final
@@ -129,20 +129,21 @@ def spawn(program: Program) -> Child:
     output: IO[bytes] | None = None
     try:
         output = _open_log(program.log) if program.log is not None else None
-        process = subprocess.Popen(
-            [str(argument) for argument in program.argv],
-            stdin=subprocess.DEVNULL,
-            stdout=output,
-            stderr=subprocess.STDOUT if output is not None else None,
-            env=dict(program.environment),
-            cwd=program.directory,
-            start_new_session=True,  # Ctrl-C reaches only the supervisor, which stops its children in order
-            pass_fds=program.inherited_fds,
-            preexec_fn=_die_with_parent(program.orphan_signal),  # prctl(2) and getppid(2), nothing else
-            user=account.uid if account else None,
-            group=account.gid if account else None,
-            extra_groups=[] if account else None,
-        )
+        with _undisturbed() as mask:
+            process = subprocess.Popen(
+                [str(argument) for argument in program.argv],
+                stdin=subprocess.DEVNULL,
+                stdout=output,
+                stderr=subprocess.STDOUT if output is not None else None,
+                env=dict(program.environment),
+                cwd=program.directory,
+                start_new_session=True,  # Ctrl-C reaches only the supervisor, which stops its children in order
+                pass_fds=program.inherited_fds,
+                preexec_fn=_arrangement(program.orphan_signal, mask),
+                user=account.uid if account else None,
+                group=account.gid if account else None,
+                extra_groups=[] if account else None,
+            )
     except OSError as error:
         raise CannotStart(f"{program.name} cannot be started: {error.strerror} ({program.argv[0]}).") from error
     finally:
@@ -240,12 +241,28 @@ def _open_log(log: Path) -> IO[bytes]:
     return log.open("ab")
 
 
-def _die_with_parent(death_signal: signal.Signals) -> Callable[[], None] | None:
-    if sys.platform != "linux":
-        return None
+@contextmanager
+def _undisturbed() -> Generator[Iterable[int]]:
+    """Hold signals back while a child is forked; gives the mask from before.
+
+    An interrupt in that moment would be lost, because Python runs hooks there whose exceptions it ignores, or leave a
+    child behind that nobody knows of.
+    """
+    before = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT, signal.SIGTERM, signal.SIGHUP})
+    try:
+        yield before
+    finally:
+        signal.pthread_sigmask(signal.SIG_SETMASK, before)
+
+
+def _arrangement(death_signal: signal.Signals, mask: Iterable[int]) -> Callable[[], None]:
+    """Return what the child does before it becomes the program: system calls, and nothing else."""
     libc, parent = ctypes.CDLL(None), os.getpid()
 
     def arrange() -> None:
+        signal.pthread_sigmask(signal.SIG_SETMASK, mask)
+        if sys.platform != "linux":
+            return
         libc.prctl(PR_SET_PDEATHSIG, death_signal.value)
         if os.getppid() != parent:  # it died between fork and prctl
             os._exit(1)
