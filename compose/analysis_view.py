@@ -2,6 +2,7 @@
 
 import sys
 from collections.abc import Sequence
+from pathlib import Path
 from typing import Final
 
 import msgspec
@@ -141,16 +142,16 @@ def summary(outcomes: Sequence[Outcome]) -> Table:
     table.add_column("Changed", overflow="fold")
     table.add_column("Model", overflow="fold")
     table.add_column("s", justify="right")
-    for outcome in outcomes:
+    for outcome, name in zip(outcomes, _short_names([outcome.photo for outcome in outcomes]), strict=True):
         seconds = f"{outcome.seconds or 0:.1f}"
         dispense = outcome.dispense
         if outcome.error or dispense is None:
             shown = Text(printable(outcome.error or "no result"), style="red")
-            table.add_row(Text(printable(outcome.photo)), "–", "–", "–", shown, outcome.model or "–", seconds)
+            table.add_row(Text(printable(name)), "–", "–", "–", shown, outcome.model or "–", seconds)
             continue
         changes = "; ".join(f"{change.field} {_was(change.was)} → {change.now}" for change in dispense.interventions)
         table.add_row(
-            Text(printable(outcome.photo)),
+            Text(printable(name)),
             Text(printable(dispense.type)),
             str(dispense.volume),
             str(dispense.degree),
@@ -159,6 +160,12 @@ def summary(outcomes: Sequence[Outcome]) -> Table:
             seconds,
         )
     return table
+
+
+def _short_names(photos: Sequence[str]) -> list[str]:
+    """Leave out the directory that all photos are in."""
+    directories = {str(Path(photo).parent) for photo in photos}
+    return [Path(photo).name for photo in photos] if len(directories) == 1 else list(photos)
 
 
 def _command(dispense: Dispense) -> str:
