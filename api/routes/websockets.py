@@ -10,7 +10,6 @@ Refusals before the handshake are HTTP answers. Close codes: 1000 done, 1001 res
 """
 
 from typing import Annotated, Final
-from urllib.parse import urlsplit
 from uuid import UUID
 
 from fastapi import APIRouter, Depends, WebSocket
@@ -63,8 +62,8 @@ def _check(websocket: WebSocket, front: Front, *, known: set[str]) -> None:
     A page of another site cannot read our answers over HTTP, but a WebSocket has no such rule (RFC 6455 section 10.2).
     """
     origin = websocket.headers.get("origin")
-    is_same = origin is not None and urlsplit(origin).netloc == websocket.headers.get("host")
-    if origin is not None and not is_same and origin not in front.settings.allowed_origins:
+    host = websocket.headers.get("host")
+    if origin not in (None, f"http://{host}", f"https://{host}") and origin not in front.settings.allowed_origins:
         raise Forbidden("pages of this origin may not connect", field="Origin")
     for name in websocket.query_params:
         if name not in known:

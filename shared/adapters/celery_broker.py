@@ -11,6 +11,7 @@ from celery import Celery
 from celery.app.amqp import AMQP
 
 from shared import settings
+from shared.adapters.sentinel_url import SENTINEL_SCHEMES, SentinelUrl
 from shared.domain.jobs import Queue
 
 CONNECT_TIMEOUT_S: Final = 2.0
@@ -20,8 +21,6 @@ HEALTH_CHECK_S: Final = 5
 """A half-open connection is noticed about twice this later."""
 PAUSES: Final = {"interval_start": 0.1, "interval_step": 0.3, "interval_max": 1.0}
 """Seconds between two tries to connect."""
-SENTINEL_SCHEMES: Final = ("redis+sentinel", "rediss+sentinel")
-SENTINEL_PORT: Final = 26379
 
 
 class QuickConnection(kombu.Connection):
@@ -83,6 +82,8 @@ def create_celery(redis: settings.Redis) -> Celery:
 
 def _broker(url: str) -> tuple[str, dict[str, Any], dict[str, Any] | None]:
     """Translate a Redis URL to kombu's: the URL, transport options, and TLS settings."""
+    if url.partition("://")[0] in SENTINEL_SCHEMES:
+        return _sentinels(url)
     parts = urlsplit(url)
     if parts.scheme in ("redis", "rediss"):
         return url, {}, None
@@ -90,27 +91,19 @@ def _broker(url: str) -> tuple[str, dict[str, Any], dict[str, Any] | None]:
         database = parse_qs(parts.query).get("db", ["0"])[-1]
         credentials = f"{parts.netloc.rpartition('@')[0]}@" if "@" in parts.netloc else ""
         return f"redis+socket://{credentials}{parts.path}?virtual_host={quote(database)}", {}, None
-    if parts.scheme in SENTINEL_SCHEMES:
-        return _sentinels(url)
     raise ValueError("the Redis URL must begin with redis://, rediss://, unix:// or redis+sentinel://")
 
 
 def _sentinels(url: str) -> tuple[str, dict[str, Any], dict[str, Any] | None]:
-    parts = urlsplit(url)
-    credentials, at, hosts = parts.netloc.rpartition("@")
-    master, _, database = parts.path.strip("/").partition("/")
-    if not (hosts and master) or not (database or "0").isdigit():
-        raise ValueError("a sentinel URL is redis+sentinel://host:port,host:port/master/0")
-    addresses = [host if ":" in host.rpartition("]")[2] else f"{host}:{SENTINEL_PORT}" for host in hosts.split(",")]
-    sentinels = ";".join(f"sentinel://{credentials}{at}{address}/{database or '0'}" for address in addresses)
-    password = parse_qs(parts.query).get("sentinel_password", [None])[-1]
-    is_tls = parts.scheme.startswith("rediss")
+    parsed = SentinelUrl.parse(url)
+    credentials = f"{parsed.credentials}@" if parsed.credentials else ""
+    sentinels = ";".join(f"sentinel://{credentials}{host}:{port}/{parsed.database}" for host, port in parsed.addresses)
     options = {
-        "master_name": master,
+        "master_name": parsed.master,
         "sentinel_kwargs": {
-            "password": password,
+            "password": parsed.sentinel_password,
             "socket_timeout": CONNECT_TIMEOUT_S,
-            **({"ssl": True} if is_tls else {}),
+            **({"ssl": True} if parsed.is_tls else {}),
         },
     }
-    return sentinels, options, {"ssl_cert_reqs": "required"} if is_tls else None
+    return sentinels, options, {"ssl_cert_reqs": "required"} if parsed.is_tls else None

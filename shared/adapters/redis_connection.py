@@ -6,7 +6,7 @@ Redis is a hint in this system, so nothing here waits long: a caller learns with
 import asyncio
 from collections.abc import Iterable
 from typing import Any, Final
-from urllib.parse import parse_qs, unquote, urlsplit
+from urllib.parse import unquote
 
 from redis.asyncio import Redis
 from redis.asyncio.retry import Retry
@@ -16,10 +16,9 @@ from redis.exceptions import ConnectionError as RedisConnectionError
 from redis.exceptions import TimeoutError as RedisTimeoutError
 
 from shared import settings
+from shared.adapters.sentinel_url import SENTINEL_SCHEMES, SentinelUrl
 
-SENTINEL_SCHEMES: Final = ("redis+sentinel", "rediss+sentinel")
 SCHEMES: Final = ("redis", "rediss", "unix", *SENTINEL_SCHEMES)
-SENTINEL_PORT: Final = 26379
 CONNECT_TIMEOUT_S: Final = 2.0
 SOCKET_TIMEOUT_S: Final = 5.0  # no command of ours takes longer than milliseconds
 RETRIES: Final = 2  # bridges a restart of the server's listener, not an outage
@@ -93,32 +92,18 @@ def _options(*, decode: bool) -> dict[str, Any]:  # keyword arguments of redis-p
 
 
 def _connect_by_sentinel(url: str, *, decode: bool) -> Redis:
-    parts = urlsplit(url)
-    credentials, _, hosts = parts.netloc.rpartition("@")
-    username, _, password = credentials.partition(":")
-    master, _, database = parts.path.strip("/").partition("/")
-    if not (hosts and master) or not (database or "0").isdigit():
-        raise ValueError("a sentinel URL is redis+sentinel://host:port,host:port/master/0")
-    sentinel_password = parse_qs(parts.query).get("sentinel_password", [None])[-1]
-    tls = {"ssl": True} if parts.scheme.startswith("rediss") else {}
+    parsed = SentinelUrl.parse(url)
+    username, _, password = parsed.credentials.partition(":")
+    tls = {"ssl": True} if parsed.is_tls else {}
     sentinel = Sentinel(
-        [_address(host) for host in hosts.split(",")],
-        sentinel_kwargs={"password": sentinel_password, "socket_timeout": CONNECT_TIMEOUT_S, **tls},
+        [(host.strip("[]"), port) for host, port in parsed.addresses],
+        sentinel_kwargs={"password": parsed.sentinel_password, "socket_timeout": CONNECT_TIMEOUT_S, **tls},
     )
     return sentinel.master_for(  # pyright: ignore[reportUnknownMemberType]
-        master,
-        db=int(database or "0"),
+        parsed.master,
+        db=parsed.database,
         username=unquote(username) or None,
         password=unquote(password) or None,
         **tls,
         **_options(decode=decode),
     )
-
-
-def _address(host: str) -> tuple[str, int]:
-    name, colon, port = host.rpartition(":")
-    if not colon:
-        return host, SENTINEL_PORT
-    if not port.isdigit():
-        raise ValueError("a sentinel's address is host:port")
-    return name.strip("[]"), int(port)

@@ -184,6 +184,7 @@ async def test_handshakes_are_refused_as_http(settings: Settings):
         for path, token, headers, status in (
             ("/v2/ws", "wrong", {}, 401),
             ("/v2/ws", ADMIN_TOKEN, {"Origin": "https://evil.example"}, 403),
+            ("/v2/ws", ADMIN_TOKEN, {"Origin": "https://[evil"}, 403),
             ("/v2/ws?x=1", ADMIN_TOKEN, {}, 422),
             (f"/v2/jobs/{job_id}/ws?after=x", ADMIN_TOKEN, {}, 422),
             (f"/v2/jobs/{job_id}/ws?after=9.9", ADMIN_TOKEN, {}, 422),
