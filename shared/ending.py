@@ -3,7 +3,8 @@
 import asyncio
 from typing import Any, Final
 
-AGAIN_AFTER_S: Final = 0.1
+AGAIN_AFTER_S: Final = 2.0
+"""Longer than cleaning up takes: a second cancellation would interrupt that, and leave a connection open."""
 
 
 async def end(*tasks: asyncio.Task[Any]) -> None:  # Any: their results are not wanted
