@@ -1,4 +1,4 @@
-"""The command line: `python -m benchmarks`."""
+"""The command line: `smartsip bench`, or `python -m benchmarks`."""
 
 import argparse
 import shutil
@@ -22,11 +22,11 @@ from compose.errors import CannotStart
 
 EXAMPLES: Final = """\
 examples:
-  python -m benchmarks                                  everything, three rounds
-  python -m benchmarks --case ttft-1 --case photos-200  two questions
-  python -m benchmarks --case photos-1000 --workers 2   a larger system
-  python -m benchmarks --scale 0.05 --rounds 1          does it run at all?
-  python -m benchmarks --list                           what can be measured
+  smartsip bench                                          everything, three rounds
+  smartsip bench         --case ttft-1 --case photos-200  two questions
+  smartsip bench         --case photos-1000 --workers 2   a larger system
+  smartsip bench         --scale 0.05 --rounds 1          does it run at all?
+  smartsip bench         --list                           what can be measured
 
 The exit code is 0 if every stream and every answer was whole, however fast; 1 otherwise.
 """
@@ -126,7 +126,7 @@ def _temporary_folder() -> Generator[Path]:
 
 def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(
-        prog="python -m benchmarks",
+        prog="smartsip bench",
         description="Start a private system and a mock provider on this machine, measure one beside the other,"
         " and leave nothing behind.",
         epilog=EXAMPLES,
