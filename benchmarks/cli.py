@@ -22,11 +22,11 @@ from compose.errors import CannotStart
 
 EXAMPLES: Final = """\
 examples:
-  smartsip bench                                          everything, three rounds
-  smartsip bench         --case ttft-1 --case photos-200  two questions
-  smartsip bench         --case photos-1000 --workers 2   a larger system
-  smartsip bench         --scale 0.05 --rounds 1          does it run at all?
-  smartsip bench         --list                           what can be measured
+  smartsip bench                                  everything, three rounds
+  smartsip bench --case ttft-1 --case photos-200  two questions
+  smartsip bench --case photos-1000 --workers 2   a larger system
+  smartsip bench --scale 0.05 --rounds 1          does it run at all?
+  smartsip bench --list                           what can be measured
 
 The exit code is 0 if every stream and every answer was whole, however fast; 1 otherwise.
 """
