@@ -17,6 +17,7 @@ from PIL import Image
 from shared.domain.errors import ImageRefused, InvalidRequest, PayloadTooLarge, Unavailable, UnsupportedMediaType
 from shared.domain.images import sniff
 from tests import images
+from tests.stack import eventually
 from workers.services.decode_image import ImageDecoder, PreparedImage
 
 CHECKOUT = Path(__file__).parents[2]
@@ -42,9 +43,10 @@ def _alive(pid: int) -> bool:
 
 
 async def _until_gone(pids: set[int]) -> None:
-    async with asyncio.timeout(5):
-        while any(map(_alive, pids)):  # noqa: ASYNC110 - the kernel sets no event when another's child is gone
-            await asyncio.sleep(0.01)
+    async def are_gone() -> bool:
+        return not any(map(_alive, pids))
+
+    await eventually(are_gone, expecting="the end of the decoders")
 
 
 @pytest.mark.parametrize("content", [images.photo(), images.photo() + bytes(300), images.progressive_photo()])

@@ -41,6 +41,7 @@ from shared.domain.jobs import Kind, State
 from tests.images import cut_off, photo
 from tests.integration.workers.bench import Bench, events_of
 from tests.scripted_provider import ScriptedProvider, answer, ollama_stream, openai_stream
+from tests.stack import eventually
 from workers.outcomes import Park
 from workers.runtime import Runtime
 from workers.services.attempt import Attempt, Service
@@ -426,9 +427,11 @@ async def test_a_lost_lease_interrupts_everything_writes_nothing_and_a_new_one_i
     view = await bench.view(job_id)
     assert (view.state, view.worker_id) == (State.RUNNING, before)
     assert not any(entry.is_terminal for entry in await bench.log(job_id))
-    async with asyncio.timeout(5):
-        while runtime.runner.worker_id in (None, before):  # noqa: ASYNC110 - the lease keeper has no event to wait for
-            await asyncio.sleep(0.01)
+
+    async def has_registered_anew() -> bool:
+        return runtime.runner.worker_id not in (None, before)
+
+    await eventually(has_registered_anew, expecting="a new lease")
 
 
 async def test_giving_back_queues_running_jobs_again_and_the_next_attempt_says_restarted(
