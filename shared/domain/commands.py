@@ -8,6 +8,9 @@ from uuid import UUID
 
 from pydantic import BaseModel, ConfigDict, Field, StringConstraints, field_validator, model_validator
 
+from shared.domain.dispense import DEFAULT_PROFILE, DEFAULT_PROMPT, AnswerForm, DeviceProfile, ProfileName
+from shared.domain.dispense import PromptRef as PromptReference
+from shared.domain.dispense import PromptText as PromptWords
 from shared.domain.jobs import MAX_TIMEOUT, Kind, OnDisconnect
 
 MAX_INLINE_IMAGE_BYTES: Final = 256 * 1024
@@ -93,11 +96,42 @@ class ChatInput(Command):
 
 
 class VisionInput(Command):
-    """A dispenser's photo, to be answered with a safe command."""
+    """A dispenser's photo, to be answered with a safe command.
+
+    `prompt` names a stored one (`name`, or `name@version`), `prompt_text` brings its own. What is left out, the device
+    says, or its profile, or the server.
+    """
 
     image: ImageSource
-    prompt: Annotated[str, StringConstraints(min_length=1, max_length=20_000)] | None = None
-    profile: Annotated[str, StringConstraints(pattern=r"^[a-z0-9][a-z0-9._-]{0,63}$")] = "smartsip-v0.1"
+    prompt: PromptReference | None = None
+    prompt_text: PromptWords | None = None
+    profile: ProfileName | None = None
+
+    @model_validator(mode="after")
+    def _one_prompt(self) -> "VisionInput":
+        if self.prompt is not None and self.prompt_text is not None:
+            raise ValueError("give either prompt or prompt_text")
+        return self
+
+
+class VisionTask(Command):
+    """A photo with everything its runner needs: later changes of a prompt or profile do not reach an accepted job.
+
+    `prompt_text` is absent where `prompt` is a built-in one, `envelope` where `profile` is.
+    """
+
+    image: ImageSource
+    prompt: str = DEFAULT_PROMPT
+    prompt_text: PromptWords | None = None
+    form: Annotated[AnswerForm, Field(strict=False)] = AnswerForm.FULL
+    profile: ProfileName = DEFAULT_PROFILE
+    envelope: DeviceProfile | None = None
+
+
+class UploadTask(Command):
+    """A stored image that is to be opened, cleaned of metadata, and given a thumbnail."""
+
+    image_id: Annotated[UUID, Field(strict=False)]
 
 
 class Parameters(Command):
@@ -156,7 +190,7 @@ class JobSpec(Command):
 
     kind: Annotated[Kind, Field(strict=False)]
     model: ModelRef
-    input: ChatInput | VisionInput
+    input: ChatInput | VisionTask | UploadTask
     parameters: Parameters = Parameters()
 
     @property

@@ -7,6 +7,7 @@ from uuid import UUID
 
 JobId = NewType("JobId", UUID)
 ImageId = NewType("ImageId", UUID)
+DeviceId = NewType("DeviceId", UUID)
 OwnerId = NewType("OwnerId", int)
 WorkerId = NewType("WorkerId", int)
 

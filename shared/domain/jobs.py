@@ -13,6 +13,7 @@ class Kind(StrEnum):
 
     CHAT = "chat"
     VISION = "vision"
+    UPLOAD = "upload"
 
 
 class Queue(StrEnum):
@@ -24,8 +25,12 @@ class Queue(StrEnum):
     MEDIA = "media"
 
 
-QUEUE_OF: Final = {Kind.CHAT: Queue.CHAT, Kind.VISION: Queue.DEVICE}
-DEFAULT_TIMEOUT: Final = {Kind.CHAT: timedelta(minutes=15), Kind.VISION: timedelta(minutes=2)}
+QUEUE_OF: Final = {Kind.CHAT: Queue.CHAT, Kind.VISION: Queue.DEVICE, Kind.UPLOAD: Queue.MEDIA}
+DEFAULT_TIMEOUT: Final = {
+    Kind.CHAT: timedelta(minutes=15),
+    Kind.VISION: timedelta(minutes=2),
+    Kind.UPLOAD: timedelta(minutes=10),
+}
 """How long a job may take, waiting included, when its caller does not say."""
 MAX_TIMEOUT: Final = timedelta(hours=24)
 

@@ -8,11 +8,21 @@ from hypothesis import given
 from hypothesis import strategies as st
 from pydantic import TypeAdapter, ValidationError
 
-from shared.domain.commands import MAX_INLINE_IMAGE_BYTES, JobSpec, SubmitChat, SubmitJob
+from shared.domain.commands import (
+    MAX_INLINE_IMAGE_BYTES,
+    InlineImage,
+    JobSpec,
+    SubmitChat,
+    SubmitJob,
+    VisionTask,
+)
+from shared.domain.dispense import AnswerForm, DeviceProfile
+from shared.domain.jobs import Kind
+from tests.unit.dispense.profiles import safe_profiles
 
 submit: TypeAdapter[SubmitJob] = TypeAdapter(SubmitJob)
 CHAT = {"kind": "chat", "input": {"messages": [{"role": "user", "content": "Hello"}]}}
-PHOTO = {"kind": "vision", "input": {"image": {"data": base64.b64encode(b"jpeg").decode()}}}
+PHOTO: dict[str, Any] = {"kind": "vision", "input": {"image": {"data": base64.b64encode(b"jpeg").decode()}}}
 
 
 def place_of_fault(command: object) -> str:
@@ -78,3 +88,43 @@ def test_a_job_spec_survives_its_row(messages: list[str]) -> None:
     spec = JobSpec.model_validate({"kind": "chat", "model": "openrouter/meta/llama:free", "input": command.input})
     assert JobSpec.model_validate_json(spec.model_dump_json()) == spec
     assert (spec.provider_name, spec.model_name) == ("openrouter", "meta/llama:free")
+
+
+@pytest.mark.parametrize(
+    ("change", "place"),
+    [
+        ({"prompt": "Pour water."}, "vision.input.prompt"),
+        ({"prompt": "tea@0"}, "vision.input.prompt"),
+        ({"prompt_text": ""}, "vision.input.prompt_text"),
+        ({"prompt_text": " \n"}, "vision.input.prompt_text"),
+        ({"prompt_text": "a\0b"}, "vision.input.prompt_text"),
+        ({"prompt_text": "x" * 20_001}, "vision.input.prompt_text"),
+        ({"prompt": "tea", "prompt_text": "Pour."}, "vision.input"),
+        ({"profile": "../x"}, "vision.input.profile"),
+        ({"envelope": {}}, "vision.input.envelope"),
+        ({"form": "plain"}, "vision.input.form"),
+    ],
+    ids=lambda value: str(value)[:40],
+)
+def test_a_wrong_wish_about_a_photo_is_refused_by_name(change: dict[str, Any], place: str) -> None:
+    assert place_of_fault(PHOTO | {"input": PHOTO["input"] | change}) == place
+
+
+def test_what_only_the_server_asks_for_cannot_be_submitted() -> None:
+    assert place_of_fault({"kind": "upload", "input": {"image_id": "0198f3b0-0000-7000-8000-000000000000"}}) == ""
+
+
+@given(profile=safe_profiles(), text=st.none() | st.text('Pour 茶.\n"', min_size=1).filter(str.strip))
+def test_a_vision_job_carries_its_profile_and_prompt_whole_through_its_row(
+    profile: DeviceProfile, text: str | None
+) -> None:
+    task = VisionTask(
+        image=InlineImage(data="aGVsbG8="),
+        prompt="tea@3",
+        prompt_text=text,
+        form=AnswerForm.PLAIN,
+        profile=profile.name,
+        envelope=profile,
+    )
+    spec = JobSpec(kind=Kind.VISION, model="demo/demo", input=task)
+    assert JobSpec.model_validate_json(spec.model_dump_json(exclude_defaults=True)) == spec

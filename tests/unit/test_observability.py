@@ -80,6 +80,8 @@ def test_a_traceback_is_logged_without_secrets(log: io.StringIO) -> None:
     [
         ("Authorization: Bearer abc.def-123", "Authorization: Bearer [redacted]"),
         ("key ssk_a1B2_c3 refused", "key [redacted] refused"),
+        ("device ssd_a1B2_c3 refused", "device [redacted] refused"),
+        ("claim 7K2M-9QRD-XW4T-H8VC was used", "claim [redacted] was used"),
         ("Incorrect API key provided: sk-proj-abcdef123456.", "Incorrect API key provided: [redacted]."),
         (
             "GET /test/a.jpg?X-Amz-Signature=0a1b&X-Amz-Date=2",

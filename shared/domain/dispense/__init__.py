@@ -5,33 +5,58 @@ command inside it; `frames` is what the fielded firmware makes of a command. All
 """
 
 from shared.domain.dispense.answer import MAX_RAW_BYTES, Answer, Problem, parse_answer
+from shared.domain.dispense.built_in import DEFAULT_PROFILE, PROFILES, SMARTSIP_V01
 from shared.domain.dispense.envelope import (
     SAFE,
     Dispense,
     Intervention,
+    Observation,
     as_data,
     as_strings,
     enforce,
     pour_nothing,
 )
 from shared.domain.dispense.frames import frames, hex_frames
-from shared.domain.dispense.profile import PROFILES, SMARTSIP_V01, DeviceProfile, TemperatureBand, profile
-from shared.domain.dispense.prompt import PROMPT, PROMPT_VERSION, SCHEMA, SCHEMA_NAME
+from shared.domain.dispense.profile import DeviceProfile, ProfileName, TemperatureBand
+from shared.domain.dispense.prompt import (
+    BUILT_IN_PROMPTS,
+    BUILT_IN_REFERENCES,
+    DEFAULT_PROMPT,
+    INLINE,
+    SCHEMA,
+    SCHEMAS,
+    AnswerForm,
+    PromptName,
+    PromptRef,
+    PromptText,
+    StoredPrompt,
+    split_ref,
+)
 
 __all__ = [
+    "BUILT_IN_PROMPTS",
+    "BUILT_IN_REFERENCES",
+    "DEFAULT_PROFILE",
+    "DEFAULT_PROMPT",
+    "INLINE",
     "MAX_RAW_BYTES",
     "PROFILES",
-    "PROMPT",
-    "PROMPT_VERSION",
     "SAFE",
     "SCHEMA",
-    "SCHEMA_NAME",
+    "SCHEMAS",
     "SMARTSIP_V01",
     "Answer",
+    "AnswerForm",
     "DeviceProfile",
     "Dispense",
     "Intervention",
+    "Observation",
     "Problem",
+    "ProfileName",
+    "PromptName",
+    "PromptRef",
+    "PromptText",
+    "StoredPrompt",
     "TemperatureBand",
     "as_data",
     "as_strings",
@@ -40,5 +65,5 @@ __all__ = [
     "hex_frames",
     "parse_answer",
     "pour_nothing",
-    "profile",
+    "split_ref",
 ]

@@ -13,8 +13,9 @@ from typing import Any, Final
 import msgspec
 
 from shared.domain.dispense.answer import Answer, Given
+from shared.domain.dispense.built_in import SMARTSIP_V01
 from shared.domain.dispense.frames import hex_frames
-from shared.domain.dispense.profile import SMARTSIP_V01, DeviceProfile
+from shared.domain.dispense.profile import CHILD_LIMIT_C, DeviceProfile
 from shared.domain.dispense.quantities import read_words
 
 NO_CONTAINER: Final = "none"
@@ -33,11 +34,22 @@ class Intervention(msgspec.Struct, frozen=True):
     reason: str
 
 
+class Observation(msgspec.Struct, frozen=True, kw_only=True):
+    """What the model says it saw; None is unknown or was not asked."""
+
+    contents: str = ""
+    receivable: bool | None = None
+    child_present: bool | None = None
+    fill_level: float | None = None
+    confidence: float | None = None
+
+
 class Dispense(msgspec.Struct, frozen=True, kw_only=True):
     """A command that is safe to execute, and how it came about.
 
     `is_safe_default` says that the answer could not be trusted, as opposed to a model that decided to pour nothing.
-    `raw` is the beginning of the model's own words, `frames` what the fielded firmware sends for this command.
+    `raw` is the beginning of the model's own words, `frames` what the fielded firmware sends for this command (none
+    where the profile names no serial protocol), `prompt` which version of which prompt was asked.
     """
 
     volume: int
@@ -48,6 +60,8 @@ class Dispense(msgspec.Struct, frozen=True, kw_only=True):
     interventions: list[Intervention] = []
     frames: list[str] = []
     raw: str = ""
+    observed: Observation | None = None
+    prompt: str = ""
 
 
 SAFE: Final = Dispense(
@@ -69,7 +83,7 @@ def pour_nothing(reason: str, profile: DeviceProfile = SMARTSIP_V01, *, raw: str
     )
 
 
-def enforce(answer: Answer, profile: DeviceProfile) -> Dispense:
+def enforce(answer: Answer, profile: DeviceProfile, *, prompt: str = "") -> Dispense:
     """Return the command this profile allows for an answer; total, and never outside the envelope.
 
     A full answer that leaves out whether a child is present is treated as if one were. A plain answer, whose model was
@@ -93,8 +107,10 @@ def enforce(answer: Answer, profile: DeviceProfile) -> Dispense:
         profile=profile.name,
         is_safe_default=bool(distrust),
         interventions=interventions,
-        frames=hex_frames(volume, degree),
+        frames=hex_frames(volume, degree) if profile.serial else [],
         raw=answer.raw,
+        observed=_observation(answer),
+        prompt=prompt,
     )
 
 
@@ -106,6 +122,16 @@ def as_strings(dispense: Dispense) -> dict[str, str]:
 def as_data(dispense: Dispense) -> dict[str, Any]:
     """Return the command as plain JSON data, as `events.Result` carries it."""
     return msgspec.to_builtins(dispense)
+
+
+def _observation(answer: Answer) -> Observation:
+    return Observation(
+        contents=read_words(answer.contents),
+        receivable=answer.receivable,
+        child_present=answer.child_present,
+        fill_level=answer.fill_level,
+        confidence=answer.confidence,
+    )
 
 
 def _distrust(answer: Answer, profile: DeviceProfile) -> str:
@@ -153,14 +179,18 @@ def _fit_volume(wished_ml: float, profile: DeviceProfile) -> tuple[int, str]:
 def _fit_degree(answer: Answer, profile: DeviceProfile) -> tuple[int, str]:
     wished = max(math.floor(answer.degree_c or 0.0), 0)
     if wished > profile.child_cap_c and (child := _child(answer)):
-        return profile.child_cap_c, (
-            f"{child}: at most {profile.child_cap_c} °C, because this device executes more as"
-            f" {profile.setpoint_c(profile.child_cap_c + 1)} °C or hotter"
-        )
+        return profile.child_cap_c, f"{child}: at most {profile.child_cap_c} °C, {_why_not_hotter(profile)}"
     if wished > profile.degree_cap_c:
         why = "more would release its child lock" if profile.degree_cap_c < profile.max_degree_c else "its highest"
         return profile.degree_cap_c, f"at most {profile.degree_cap_c} °C on this device: {why}"
     return wished, "whole degrees from 0, rounded down"
+
+
+def _why_not_hotter(profile: DeviceProfile) -> str:
+    executed = profile.setpoint_c(profile.child_cap_c + 1)
+    if executed is None or executed <= CHILD_LIMIT_C:
+        return "as its profile says"
+    return f"because this device executes more as {executed} °C or hotter"
 
 
 def _child(answer: Answer) -> str:

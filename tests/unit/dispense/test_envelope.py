@@ -9,23 +9,23 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from shared.domain.dispense import (
-    PROFILES,
     SAFE,
     SCHEMA,
     SMARTSIP_V01,
     Answer,
+    DeviceProfile,
     Dispense,
     Intervention,
+    Observation,
     as_data,
     as_strings,
     enforce,
     frames,
     parse_answer,
     pour_nothing,
-    profile,
 )
-from shared.domain.errors import InvalidRequest
 from tests.unit.dispense.hardware import NOTHING, execute
+from tests.unit.dispense.profiles import executed_c, safe_profiles
 
 FULL = {
     "receivable": True,
@@ -39,7 +39,7 @@ FULL = {
 }
 COLD = "at most 29 °C, because this device executes more as 50 °C or hotter"
 UNHEATED = Intervention("degree", 80, 0, "nothing is poured, so nothing is heated")
-UNLOCKABLE = msgspec.structs.replace(SMARTSIP_V01, may_unlock=True)
+UNLOCKABLE = SMARTSIP_V01.model_copy(update={"may_unlock": True})
 
 
 thorough = settings(max_examples=1000, deadline=None)  # this is the promise the whole system rests on
@@ -64,7 +64,27 @@ def test_a_good_answer_is_left_alone() -> None:
         interventions=[],
         frames=["69 99 5e 13 0a"],
         raw=text,
+        observed=Observation(
+            contents="tea leaves", receivable=True, child_present=False, fill_level=0.1, confidence=0.9
+        ),
     )
+
+
+def test_a_command_says_what_was_asked_and_what_was_seen() -> None:
+    dispense = enforce(parse_answer('{"volume": 200, "degree": 80, "type": "cup"}'), SMARTSIP_V01, prompt="smartsip@1")
+    assert (dispense.prompt, dispense.observed) == ("smartsip@1", Observation())
+
+
+def test_a_device_without_the_serial_protocol_has_no_frames() -> None:
+    device = SMARTSIP_V01.model_copy(update={"serial": None})
+    assert enforce(parse_answer(json.dumps(FULL)), device).frames == []
+
+
+def test_a_child_gets_the_reason_that_is_true_of_the_device() -> None:
+    careful = SMARTSIP_V01.model_copy(update={"child_cap_c": 20})
+    dispense = enforce(parse_answer(json.dumps(FULL | {"child_present": True})), careful)
+    reason = "a child or a child's thing is in the picture: at most 20 °C, as its profile says"
+    assert dispense.interventions == [Intervention("degree", 80, 20, reason)]
 
 
 @pytest.mark.parametrize(
@@ -231,22 +251,20 @@ def test_an_answer_that_cannot_be_read_pours_nothing() -> None:
         "interventions": [{"field": "volume", "was": None, "now": 0, "reason": reason}],
         "frames": [],
         "raw": "I see a cup.",
+        "observed": {
+            "contents": "",
+            "receivable": None,
+            "child_present": None,
+            "fill_level": None,
+            "confidence": None,
+        },
+        "prompt": "",
     }
 
 
 def test_a_late_answer_pours_nothing() -> None:
     assert pour_nothing("the answer came too late") == msgspec.structs.replace(
         SAFE, interventions=[Intervention("volume", None, 0, "the answer came too late")]
-    )
-
-
-def test_an_unknown_profile_is_refused_by_its_field() -> None:
-    assert profile("smartsip-v0.1") is PROFILES["smartsip-v0.1"]
-    with pytest.raises(InvalidRequest) as refusal:
-        profile("smartsip-v9")
-    assert (refusal.value.field, refusal.value.detail) == (
-        "input.profile",
-        "There is no device profile of this name; known: smartsip-v0.1.",
     )
 
 
@@ -366,3 +384,55 @@ def test_a_childs_thing_by_name_is_never_served_hot(around: str, degree: int) ->
     text = json.dumps({"volume": 200, "degree": degree, "type": container})
     dispense = _answered(text)
     _assert_harmless(dispense, may_unlock=False, is_child=True)
+
+
+def _assert_within(dispense: Dispense, device: DeviceProfile, *, is_child: bool) -> None:
+    """What any device would do, from its profile's numbers alone."""
+    assert dispense.volume in {
+        0,
+        *range(device.min_volume_ml, device.max_volume_ml + 1, device.volume_step_ml),
+    }
+    assert 0 <= dispense.degree <= device.max_degree_c
+    assert dispense.volume or not dispense.degree
+    assert not is_child or executed_c(device, dispense.degree) <= 40
+    unlocks = device.unlock_above_c is not None and dispense.degree > device.unlock_above_c
+    assert not unlocks or (device.may_unlock and not is_child)
+    assert not dispense.is_safe_default or not dispense.volume
+    if device.serial:
+        _assert_harmless(dispense, may_unlock=device.may_unlock, is_child=is_child)
+    else:
+        assert dispense.frames == []
+
+
+@thorough
+@given(full_answers | st.dictionaries(st.sampled_from(["volume", "degree", "type"]), wild), safe_profiles())
+def test_no_answer_leaves_the_envelope_of_any_profile(value: dict[str, object], device: DeviceProfile) -> None:
+    answer = parse_answer(json.dumps(value))
+    dispense = enforce(answer, device)
+    _assert_within(dispense, device, is_child=not answer.is_plain and answer.child_present is not False)
+    assert dispense == enforce(parse_answer(json.dumps(value)), device)
+
+
+@thorough
+@given(st.floats(0, 12_000), st.floats(0, 120), st.sampled_from([True, False, None]), safe_profiles())
+def test_no_readable_wish_leaves_the_envelope_of_any_profile(
+    volume: float, degree: float, child: bool | None, device: DeviceProfile
+) -> None:
+    answer = parse_answer(
+        json.dumps(
+            FULL | {"fill_level": 0, "confidence": 1, "volume": volume, "degree": degree, "child_present": child}
+        )
+    )
+    dispense = enforce(answer, device)
+    _assert_within(dispense, device, is_child=child is not False)
+    assert dispense.volume <= volume
+    assert dispense.degree <= degree
+
+
+@thorough
+@given(handmade, safe_profiles())
+def test_not_even_an_answer_made_by_hand_leaves_the_envelope_of_any_profile(
+    answer: Answer, device: DeviceProfile
+) -> None:
+    is_child = not answer.is_plain and answer.child_present is not False
+    _assert_within(enforce(answer, device), device, is_child=is_child)
