@@ -31,6 +31,8 @@ from pydantic_settings import BaseSettings, NoDecode, PydanticBaseSettingsSource
 from pydantic_settings import SettingsError as SourceError
 
 from shared.domain.commands import MODEL_PATTERN
+from shared.domain.dispense import DeviceProfile
+from shared.settings_devices import buckets_and_owners, checked_buckets, checked_profiles, with_names
 from shared.settings_errors import sentence_for_unreadable, sentences_for
 from shared.settings_sources import (
     Nested,
@@ -108,8 +110,20 @@ class Clocks(SettingsGroup):
     """Between two spaces after that: the device waits 5 s for each chunk."""
     firmware_give_up: Seconds = timedelta(seconds=15)
     """After this the device pours nothing, because the cup may be gone."""
+    same_touch: Seconds = timedelta(seconds=60)
+    """A device that asks again about the same photo within this is answered by the same job."""
+    command_valid: Seconds = timedelta(seconds=30)
+    """How long after its making a device may still pour a command: later the cup may be gone."""
+    claim_code: Seconds = timedelta(hours=24)
+    """How long a claim code waits for its device."""
+    rotation_overlap: Seconds = timedelta(hours=24)
+    """How long a device's old token stays good after a new one was made, where nobody says otherwise."""
+    signature_skew: Seconds = timedelta(minutes=15)
+    """How far a device's clock may be off where it signs its uploads: what AWS allows."""
     decode_image: Seconds = timedelta(seconds=5)
     """CPU and wall time a worker's subprocess may spend on one image."""
+    image_ready: Seconds = timedelta(seconds=10)
+    """How long a request for an image that nobody has opened yet waits for that."""
 
     @model_validator(mode="after")
     def _lease_outlives_its_renewal(self) -> "Clocks":
@@ -234,6 +248,23 @@ class Settings(SettingsGroup):
     """Who may use the old firmware's two requests: `open` is for the local stack only."""
     firmware_bucket: str = "test"
     """The bucket name the fielded firmware has compiled in."""
+    device_buckets: Annotated[dict[str, str], NoDecode] = {}
+    """Buckets of the S3 server that devices write to directly, each with its owner's name: `test=local,lab=anna`."""
+    profiles: dict[str, DeviceProfile] = {}
+    """Device profiles for every owner, by name, besides the built-in ones. Meant for `config.yaml`:
+
+        profiles:
+          kettle:
+            min_volume_ml: 20
+            max_volume_ml: 400
+            volume_step_ml: 20
+            bands:                                   # what the hardware makes of a request
+              - {below_c: 35, setpoint_c: null}      # unheated
+              - {below_c: 70, setpoint_c: 60}
+              - {below_c: 101, setpoint_c: 92}
+            unlock_above_c: 90                       # above it the device releases its child lock
+            child_cap_c: 34                          # 35 would already be poured at 60
+    """
     host: str = "127.0.0.1"
     port: int = Field(default=8888, ge=0, le=65535)
     allowed_origins: Annotated[tuple[str, ...], NoDecode] = ()
@@ -274,6 +305,26 @@ class Settings(SettingsGroup):
     @classmethod
     def _complete(cls, providers: object) -> object:
         return complete_endpoints(providers)
+
+    @field_validator("device_buckets", mode="before")
+    @classmethod
+    def _pairs(cls, buckets: object) -> object:
+        return buckets_and_owners(buckets) if isinstance(buckets, str) else buckets
+
+    @field_validator("profiles", mode="before")
+    @classmethod
+    def _named(cls, profiles: object) -> object:
+        return with_names(profiles)
+
+    @field_validator("profiles", mode="after")
+    @classmethod
+    def _are_for_everybody(cls, profiles: dict[str, DeviceProfile]) -> dict[str, DeviceProfile]:
+        return checked_profiles(profiles)
+
+    @model_validator(mode="after")
+    def _buckets_are_devices_own(self) -> "Settings":
+        checked_buckets(self.device_buckets, our_own=self.objects.bucket)
+        return self
 
     @field_validator("allowed_origins", mode="before")
     @classmethod

@@ -7,8 +7,8 @@ from pydantic_core import ErrorDetails
 
 from shared.settings_sources import variable_for
 
-NAME_THEMSELVES: Final = ("SMARTSIP_", "DATABASE_URL", "REDIS_URL")
-"""How the texts of checks begin that name their variable already."""
+NAME_THEMSELVES: Final = ("SMARTSIP_", "DATABASE_URL", "REDIS_URL", "The profile ")
+"""How the texts of checks begin that name their setting already."""
 WHAT_IT_IS: Final = {
     "REDIS_URL": "it says where Redis is, as in redis://:password@host:6379/0",
     "DATABASE_URL": "it says where PostgreSQL is, as in postgresql://user:password@host:5432/smartsip",
@@ -27,6 +27,8 @@ SECTIONS: Final[dict[tuple[int | str, ...], tuple[str, ...]]] = {
 def sentences_for(problem: ErrorDetails) -> list[str]:
     """Return what a person must know about one problem pydantic found."""
     path, kind = problem["loc"], problem["type"]
+    if path[:1] == ("profiles",) and len(path) > 1:
+        return [_sentence_for_profile(problem)]
     name = variable_for(path)
     if kind == "missing":
         names = SECTIONS.get(path, (name,))
@@ -37,7 +39,21 @@ def sentences_for(problem: ErrorDetails) -> list[str]:
     text = problem["msg"].removeprefix("Value error, ")
     if kind == "value_error" and text.startswith(NAME_THEMSELVES):
         return [f"{text}."]
-    return [f"{name} is not valid: {text[0].lower()}{text[1:]}."]
+    return [f"{name} is not valid: {_lower_first(text)}."]
+
+
+def _sentence_for_profile(problem: ErrorDetails) -> str:
+    """Return what a person must know about one field of a device profile."""
+    _, name, *path = problem["loc"]
+    field = ".".join(str(part) for part in path)
+    match problem["type"]:
+        case "missing":
+            return f"The profile {name} lacks {field}."
+        case "extra_forbidden":
+            return f"The profile {name} has no field {field}: correct its name."
+        case _:
+            named = f"{field}: " if field else ""
+            return f"The profile {name} cannot be used: {named}{_lower_first(problem['msg'])}."
 
 
 def sentence_for_unreadable(error_text: str) -> str:
@@ -47,3 +63,7 @@ def sentence_for_unreadable(error_text: str) -> str:
         return "A setting cannot be read: compare .env with compose/.env.example."
     name = f"SMARTSIP_{field.group(1).upper()}"
     return f"{name} cannot be read: give its parts one by one, as {name}__<NAME>."
+
+
+def _lower_first(text: str) -> str:
+    return text[0].lower() + text[1:]

@@ -19,7 +19,7 @@ from minio.helpers import MIN_PART_SIZE
 from urllib3 import PoolManager, Retry, Timeout
 from urllib3.exceptions import HTTPError
 
-from shared.domain.errors import NotFound, SmartSipError, Unavailable
+from shared.domain.errors import NotFound, PayloadTooLarge, SmartSipError, Unavailable
 from shared.settings import Objects
 
 THREADS: Final = 32
@@ -46,9 +46,9 @@ class MinioObjectStore:
         """Store an object, making the bucket first where it is not there yet."""
         await self._call(lambda: self._put(key, content, media_type))
 
-    async def get(self, key: str) -> bytes:
-        """Return an object's content."""
-        return await self._call(lambda: self._get(key))
+    async def get(self, key: str, *, limit: int | None = None) -> bytes:
+        """Return an object's content, unless it is longer than `limit`."""
+        return await self._call(lambda: self._get(key, limit))
 
     async def presign(self, key: str, *, expires: timedelta, media_type: str) -> str:
         """Return a link under the public URL; computed here, the store is not asked."""
@@ -102,10 +102,16 @@ class MinioObjectStore:
             part_size=max(len(content), MIN_PART_SIZE),  # one request, never a multipart upload in more threads
         )
 
-    def _get(self, key: str) -> bytes:
+    def _get(self, key: str, limit: int | None) -> bytes:
         response = self._client.get_object(bucket_name=self._bucket, object_name=key)
         try:
-            return response.data
+            if limit is None:
+                return response.data
+            content = response.read(limit + 1)  # what the server announces of the length is not relied on
+            if len(content) > limit:
+                response.close()  # the rest is never read, so that nothing else can come over this connection
+                raise PayloadTooLarge(f"At most {limit} bytes are taken here.")
+            return content
         finally:
             response.release_conn()
 

@@ -4,7 +4,7 @@ What is here may vanish at any moment (eviction, a flush, a restart); the runner
 fall back to PostgreSQL. Nothing may depend on it for more than speed.
 """
 
-from collections.abc import Awaitable, Callable, Iterator, Sequence
+from collections.abc import Awaitable, Callable, Iterator, Mapping, Sequence
 from datetime import timedelta
 from typing import Final, cast
 from uuid import UUID
@@ -19,6 +19,7 @@ from shared.settings import Clocks
 
 MAX_ANNOUNCED_BYTES: Final = 64 * 1024
 """Largest message on a channel: far below Redis' output buffer limit for subscribers (32 MB, or 8 MB for 60 s)."""
+KEYS_AT_ONCE: Final = 1000
 
 # Per append: ARGV = channel, expected length, ttl in ms, replace (0 or 1), number of elements, first announced
 # element, then the elements. `unpack` is limited by Lua's stack, hence the slices.
@@ -101,6 +102,15 @@ class RedisEventLog:
         except (RedisError, OSError) as error:
             raise Unavailable("Redis cannot be reached: the event log cannot be read") from error
         return decode_entries(b"[" + b",".join(elements) + b"]")
+
+    async def forget(self, attempts: Mapping[UUID, int]) -> None:
+        """Remove every log of some jobs; see the port."""
+        keys = [log_key(self._prefix, job_id, n + 1) for job_id, last in attempts.items() for n in range(last)]
+        try:
+            for first in range(0, len(keys), KEYS_AT_ONCE):
+                await self._client.unlink(*keys[first : first + KEYS_AT_ONCE])
+        except (RedisError, OSError) as error:
+            raise Unavailable("Redis cannot be reached: event logs cannot be removed") from error
 
     async def _run(self, keys: list[str], arguments: list[str | bytes | int]) -> list[int]:
         if not keys:

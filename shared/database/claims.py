@@ -4,6 +4,7 @@ import asyncio
 from collections.abc import Sequence
 from datetime import datetime, timedelta
 from typing import Any, Final, Literal, LiteralString
+from uuid import UUID
 
 import msgspec
 import structlog
@@ -47,8 +48,28 @@ class Claim(msgspec.Struct, frozen=True, kw_only=True):
     started_at: datetime
 
 
+class Finding(msgspec.Struct, frozen=True, kw_only=True):
+    """What a vision job found in a stored photo: the command after the envelope, and what the model says it saw."""
+
+    image_id: UUID
+    model: str
+    prompt: str
+    profile: str
+    volume: int
+    degree: int
+    container: str
+    contents: str
+    receivable: bool | None
+    child_present: bool | None
+    is_safe_default: bool
+    is_changed: bool
+
+
 class Ended(msgspec.Struct, frozen=True, kw_only=True):
-    """How a job ended: a terminal state, its folded reply, and the attempt's whole log (`endings.pack_archive`)."""
+    """How a job ended: a terminal state, its folded reply, and the attempt's whole log (`endings.pack_archive`).
+
+    `finding` is what it found in a stored photo, for the table of that name.
+    """
 
     id: JobId
     fence: int
@@ -56,6 +77,7 @@ class Ended(msgspec.Struct, frozen=True, kw_only=True):
     state: State
     reply: bytes
     archive: bytes
+    finding: Finding | None = None
 
 
 class _Bell(msgspec.Struct, frozen=True):
@@ -255,7 +277,12 @@ async def _finish_batch(raw: Raw, batch: list[Ended], _is_retry: bool) -> list[b
         [ended.worker_id for ended in batch],
         [STATE_CODES[ended.state] for ended in batch],
     )
-    columns = (*keys, [ended.reply for ended in batch], [ended.archive for ended in batch])
+    columns = (
+        *keys,
+        [ended.reply for ended in batch],
+        [ended.archive for ended in batch],
+        [msgspec.json.encode(ended.finding).decode() if ended.finding else None for ended in batch],
+    )
     cursor = await raw.execute(run.FINISH, columns, binary=True)
     mine = {row[0] for row in await cursor.fetchall()}
     if len(mine) < len(batch):

@@ -48,11 +48,12 @@ class Ringer:
         self._low: dict[Queue, int] = {}
         self._bells: list[Bell] = []
         self._sending: asyncio.Task[None] | None = None
-        self._nudged: dict[Queue, asyncio.Task[None]] = {}
+        self._nudged: set[Queue] = set()
+        self._looking: set[asyncio.Task[None]] = set()
 
     async def close(self) -> None:
         """Send what was rung, and stop; what was only nudged is left to the sweep."""
-        await end(*self._nudged.values())
+        await end(*self._looking)
         if self._sending is not None:
             await asyncio.wait({self._sending})
 
@@ -78,7 +79,10 @@ class Ringer:
     def nudge(self, queue: Queue) -> None:
         """Look soon whether more can be rung: a slot was freed, or a job waits; returns at once."""
         if queue not in self._nudged:
-            self._nudged[queue] = asyncio.create_task(self._top_up_soon(queue))
+            self._nudged.add(queue)
+            looking = asyncio.create_task(self._top_up_soon(queue))
+            self._looking.add(looking)
+            looking.add_done_callback(self._looking.discard)
 
     async def top_up(self, queue: Queue) -> int:
         """Ring what there is room for, fairly, and return how many bells that were.
@@ -137,7 +141,7 @@ class Ringer:
     async def _top_up_soon(self, queue: Queue) -> None:
         await asyncio.sleep(NUDGE_S)
         started = time.monotonic()
-        del self._nudged[queue]  # a nudge from here on may say something new
+        self._nudged.discard(queue)  # a nudge from here on may say something new
         try:
             rung = await self.top_up(queue)
         except Unavailable as error:

@@ -4,6 +4,7 @@ import json
 from collections.abc import Sequence
 from datetime import datetime, timedelta
 from typing import Any, Final
+from uuid import UUID
 
 import msgspec
 
@@ -26,7 +27,8 @@ class NewJob(msgspec.Struct, frozen=True, kw_only=True):
 
     `id` is made by the caller, so that asking again after a lost answer is harmless. `payload` is a `JobSpec` as JSON
     and `model` what it names, `request_hash` what two uses of one idempotency key must have in common, `rung` whether
-    the caller will ring at once, `waiting_cap` how many jobs of this owner may wait in this queue.
+    the caller will ring at once, `waiting_cap` how many jobs of this owner may wait in this queue, `image_id` the
+    stored photo that the job is about.
     """
 
     id: JobId
@@ -43,6 +45,7 @@ class NewJob(msgspec.Struct, frozen=True, kw_only=True):
     labels: dict[str, str] | None = None
     idempotency_key: str | None = None
     rung: bool = False
+    image_id: UUID | None = None
 
 
 class Inserted(msgspec.Struct, frozen=True):
@@ -148,6 +151,7 @@ def _columns(batch: Sequence[NewJob]) -> Sequence[Sequence[Any]]:  # Any: each c
         [new.idempotency_key for new in batch],
         [new.rung for new in batch],
         [new.waiting_cap for new in batch],
+        [new.image_id for new in batch],
     )
 
 

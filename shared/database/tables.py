@@ -8,6 +8,7 @@ from typing import Final
 
 from sqlalchemy import (
     BigInteger,
+    Boolean,
     Column,
     DateTime,
     ForeignKey,
@@ -145,9 +146,12 @@ job_body = Table(
     Column("request_hash", LargeBinary, nullable=False),
     Column("model", Text, nullable=False),
     Column("labels", JSONB),
+    Column("image_id", Uuid),
+    Index("job_body_image_id_ix", "image_id", postgresql_where=text("image_id is not null")),
 )
 """Written with the job, never updated. `payload` is a `JobSpec` as JSON, `model` what it names, so that a list need not
-read payloads; `request_hash` guards idempotency keys."""
+read payloads; `request_hash` guards idempotency keys. `image_id` is the stored photo that a vision or upload job is
+about: what is derived from a photo is found by it."""
 
 job_done = Table(
     "job_done",
@@ -185,17 +189,144 @@ image = Table(
     Column("height", Integer, nullable=False),
     Column("object_key", Text, nullable=False),
     Column("created_at", _instant, nullable=False, server_default=_now),
+    Column("device_id", Uuid, ForeignKey("device.id", ondelete="SET NULL")),
+    Column("ready_at", _instant),
+    Column("content_sha256", LargeBinary),
+    Column("thumbnail_key", Text),
+    Column("tags", ARRAY(Text), nullable=False, server_default=text("'{}'")),
+    Column("labels", JSONB, nullable=False, server_default=text("'{}'")),
     UniqueConstraint("owner_id", "sha256"),
+    Index("image_by_owner", "owner_id", "id"),
+    Index("image_by_device", "device_id", "id", postgresql_where=text("device_id is not null")),
+    Index("image_tags", "tags", postgresql_using="gin"),
+    Index("image_labels", "labels", postgresql_using="gin", postgresql_ops={"labels": "jsonb_path_ops"}),
 )
-"""A stored photo, once per owner and content."""
+"""A stored photo, once per owner and content: `sha256` is of what was sent, and `device_id` who sent it first.
+
+From `ready_at` on it was opened and holds no metadata; only then is it shown. `object_key`, `media_type`, `size_bytes`,
+`width`, `height` and `content_sha256` are then of the clean content, and without a `thumbnail_key` it is small enough
+to be its own thumbnail. `labels` is what people say of it (JSON object), for comparing models with.
+"""
 
 image_name = Table(
     "image_name",
     metadata,
     Column("owner_id", BigInteger, ForeignKey(owner.c.id, ondelete="CASCADE"), primary_key=True),
+    Column("device_number", BigInteger, primary_key=True, autoincrement=False, server_default=text("0")),
     Column("bucket", Text, primary_key=True),
     Column("name", Text, primary_key=True),
     Column("image_id", Uuid, ForeignKey(image.c.id, ondelete="CASCADE"), nullable=False, index=True),
     Column("stored_at", _instant, nullable=False, server_default=_now),
 )
-"""The names the old firmware gives its photos; a name it uses again means the newer photo."""
+"""The names the old firmware gives its photos; a name it uses again means the newer photo.
+
+Each device has names of its own; `device_number` 0 is no device: this machine, in the access mode `open`.
+"""
+
+touch = Table(
+    "touch",
+    metadata,
+    Column("owner_id", BigInteger, ForeignKey(owner.c.id, ondelete="CASCADE"), primary_key=True),
+    Column("device_number", BigInteger, primary_key=True, autoincrement=False),
+    Column("image_id", Uuid, ForeignKey(image.c.id, ondelete="CASCADE"), primary_key=True, index=True),
+    Column("began_at", _instant, nullable=False, server_default=_now),
+)
+"""When somebody last touched a dispenser's screen for this photo: asking again within a minute is the same touch."""
+
+finding = Table(
+    "finding",
+    metadata,
+    Column("job_id", Uuid, primary_key=True),
+    Column("owner_id", BigInteger, nullable=False),
+    Column("image_id", Uuid, nullable=False, index=True),
+    Column("model", Text, nullable=False),
+    Column("prompt", Text, nullable=False),
+    Column("profile", Text, nullable=False),
+    Column("volume", Integer, nullable=False),
+    Column("degree", Integer, nullable=False),
+    Column("container", Text, nullable=False),
+    Column("contents", Text, nullable=False),
+    Column("receivable", Boolean),
+    Column("child_present", Boolean),
+    Column("is_safe_default", Boolean, nullable=False),
+    Column("is_changed", Boolean, nullable=False),
+    Column("found_at", _instant, nullable=False, server_default=func.clock_timestamp()),
+)
+"""What a job found in a stored photo, after the envelope (`volume`, `degree`) and as the model saw it (the rest).
+
+Written by the statement that ends the job, so that it is the fence's like the end itself. No foreign key to `image`: a
+photo that is deleted in that moment must not fail the end; whoever deletes a photo deletes its jobs first, then these.
+"""
+
+device = Table(
+    "device",
+    metadata,
+    Column("id", Uuid, primary_key=True),
+    Column("number", BigInteger, Identity(start=1), nullable=False, unique=True),
+    Column("owner_id", BigInteger, ForeignKey(owner.c.id, ondelete="CASCADE"), nullable=False),
+    Column("name", Text, nullable=False),
+    Column("profile", Text),
+    Column("prompt", Text),
+    Column("model", Text),
+    Column("firmware", Text),
+    Column("created_at", _instant, nullable=False, server_default=_now),
+    Column("last_seen_at", _instant),
+    Column("revoked_at", _instant),
+    Column("claim_hash", LargeBinary, unique=True),
+    Column("claim_expires_at", _instant),
+    Column("claimed_at", _instant),
+    Column("idempotency_key", Text),
+    Column("request_hash", LargeBinary),
+    Index("device_by_owner", "owner_id", "id"),
+    Index("device_name", "owner_id", "name", unique=True, postgresql_where=text("revoked_at is null")),
+    Index(
+        "device_idempotency",
+        "owner_id",
+        "idempotency_key",
+        unique=True,
+        postgresql_where=text("idempotency_key is not null"),
+    ),
+)
+"""A dispenser. `number` is its jobs' `fair_key`; `profile`, `prompt` and `model` hold where a request does not say.
+Its name is free again once it is revoked. A claim code is kept (hashed) after its use, to tell that it was used."""
+
+device_credential = Table(
+    "device_credential",
+    metadata,
+    Column("id", Uuid, primary_key=True),
+    Column("device_id", Uuid, ForeignKey(device.c.id, ondelete="CASCADE"), nullable=False, index=True),
+    Column("hash", LargeBinary, nullable=False, unique=True),
+    Column("hint", Text, nullable=False),
+    Column("access_key", Text),
+    Column("secret", LargeBinary),
+    Column("created_at", _instant, nullable=False, server_default=_now),
+    Column("expires_at", _instant),
+    Column("revoked_at", _instant),
+)
+"""What is compiled into a device: its token (hashed), and where it signs its uploads the pair it signs them with, the
+secret half encrypted (`shared.encryption`). Two are valid at once while a device is given a new one."""
+
+device_profile = Table(
+    "device_profile",
+    metadata,
+    Column("owner_id", BigInteger, ForeignKey(owner.c.id, ondelete="CASCADE"), primary_key=True),
+    Column("name", Text, primary_key=True),
+    Column("document", JSONB, nullable=False),
+    Column("created_at", _instant, nullable=False, server_default=_now),
+    Column("updated_at", _instant, nullable=False, server_default=_now),
+)
+"""An owner's own profiles; `document` is a `DeviceProfile`. Accepted jobs carry a copy."""
+
+prompt = Table(
+    "prompt",
+    metadata,
+    Column("owner_id", BigInteger, ForeignKey(owner.c.id, ondelete="CASCADE"), primary_key=True),
+    Column("name", Text, primary_key=True),
+    Column("version", Integer, primary_key=True, autoincrement=False),
+    Column("text", Text, nullable=False),
+    Column("form", Text, nullable=False),
+    Column("note", Text, nullable=False, server_default=""),
+    Column("created_at", _instant, nullable=False, server_default=_now),
+)
+"""An owner's own prompts. Versions are added and never changed; a row without a text is the last version of a prompt
+that was deleted, so that its number is not used again."""

@@ -5,7 +5,7 @@
     │   ├── MalformedRequest · ImageRefused · UnsupportedMediaType
     │   └── PayloadTooLarge · LengthRequired
     ├── Unauthenticated · Forbidden · NotFound · Conflict
-    │   └── IdempotencyKeyReused
+    │   └── IdempotencyKeyReused · ClaimUsed · ClaimExpired
     ├── QuotaExceeded           429: too much is waiting
     │   └── TooManyStreams
     ├── ProviderError           what a provider did, sorted by what the caller can do about it
@@ -129,6 +129,18 @@ class IdempotencyKeyReused(Conflict):
     """The idempotency key was used before, with another request."""
 
     code, status, title = "idempotency_key_reused", 422, "The idempotency key was used for another request"
+
+
+class ClaimUsed(Conflict):
+    """A device was claimed with this code before."""
+
+    code, title = "claim_used", "The claim code was used"
+
+
+class ClaimExpired(Conflict):
+    """The claim code was not used in time."""
+
+    code, title = "claim_expired", "The claim code has expired"
 
 
 class QuotaExceeded(SmartSipError):

@@ -1,6 +1,6 @@
 """The event log: what a runner writes while it works and readers follow live. A hint: it may be lost at any moment."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Protocol
 from uuid import UUID
 
@@ -35,4 +35,8 @@ class EventLog(Protocol):
 
     async def read(self, job_id: UUID, attempt: int, *, after_seq: int = 0) -> list[Entry]:
         """Return the attempt's entries after a position; empty if there are none or the log was lost."""
+        ...
+
+    async def forget(self, attempts: Mapping[UUID, int]) -> None:
+        """Remove every log of some jobs, each given with the number of its last attempt; what is not there is fine."""
         ...

@@ -11,11 +11,12 @@ class ObjectStore(Protocol):
         """Store an object; putting the same key again with the same content is harmless."""
         ...
 
-    async def get(self, key: str) -> bytes:
-        """Return an object's content.
+    async def get(self, key: str, *, limit: int | None = None) -> bytes:
+        """Return an object's content; with a `limit`, never more than so many bytes are read.
 
         Raises:
             NotFound: if there is no such object.
+            PayloadTooLarge: if it has more than `limit` bytes.
         """
         ...
 

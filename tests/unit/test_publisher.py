@@ -1,7 +1,7 @@
 """The publisher and the attempts' logs: dense, in order, merged, and whole again after whatever happens to Redis."""
 
 import asyncio
-from collections.abc import AsyncGenerator, Sequence
+from collections.abc import AsyncGenerator, Mapping, Sequence
 from contextlib import asynccontextmanager
 from datetime import timedelta
 from typing import cast
@@ -35,7 +35,7 @@ class MemoryLog:
         self.hold = asyncio.Event()
         self.hold.set()
 
-    def forget(self) -> None:
+    def lose_everything(self) -> None:
         self.kept.clear()
 
     async def append(self, appends: Sequence[Append]) -> list[bool]:
@@ -67,6 +67,10 @@ class MemoryLog:
 
     async def read(self, job_id: UUID, attempt: int, *, after_seq: int = 0) -> list[Entry]:
         return self.kept.get((job_id, attempt), [])[after_seq:]
+
+    async def forget(self, attempts: Mapping[UUID, int]) -> None:
+        for log in attempts.items():
+            self.kept.pop(log, None)
 
 
 @asynccontextmanager
@@ -176,7 +180,7 @@ async def test_a_lost_log_is_written_again_whole_and_readers_hear_only_what_is_n
         log.append(STARTED)
         log.append(Text("before"))
         await settled(publisher)
-        events.forget()
+        events.lose_everything()
         log.append(Text(" and after"))
         await settled(publisher)
     assert [entry.event for entry in events.kept[JOB, 1]] == [STARTED, Text("before"), Text(" and after")]
@@ -272,7 +276,7 @@ async def _play(script: Sequence[Event | str], gap_ms: float) -> None:
 async def _interfere(step: str, events: MemoryLog, publisher: Publisher) -> None:
     match step:
         case "lose":
-            events.forget()
+            events.lose_everything()
         case "go away":
             events.is_away = True
         case "come back":

@@ -3,12 +3,15 @@
 from contextlib import suppress
 from datetime import timedelta
 from pathlib import Path
+from textwrap import dedent
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from shared.settings import ProviderEndpoint, Settings, SettingsError, load_settings
+import shared.settings
+from shared.domain.dispense import DeviceProfile, TemperatureBand
+from shared.settings import Clocks, ProviderEndpoint, Settings, SettingsError, load_settings
 from shared.settings_sources import from_yaml, normalise_ollama_url
 
 MASTER_KEY = "AAECAwQFBgcICQoLDA0ODxAREhMUFRYXGBkaGxwdHh8="
@@ -118,6 +121,13 @@ def test_an_empty_variable_counts_as_unset(around: Surroundings) -> None:
         ("SMARTSIP_CLOCKS__LEASE", "3", "SMARTSIP_CLOCKS__RENEW_EVERY must be shorter than SMARTSIP_CLOCKS__LEASE"),
         ("SMARTSIP_CLOCKS__LEESE", "hunter2", "There is no setting SMARTSIP_CLOCKS__LEESE"),
         ("SMARTSIP_PROVIDERS", "{hunter2", "SMARTSIP_PROVIDERS cannot be read: "),
+        ("SMARTSIP_DEVICE_BUCKETS", "hunter2", "SMARTSIP_DEVICE_BUCKETS must be bucket=owner pairs with commas, as in"),
+        ("SMARTSIP_DEVICE_BUCKETS", "test=", "SMARTSIP_DEVICE_BUCKETS must be bucket=owner pairs with commas, as in"),
+        ("SMARTSIP_DEVICE_BUCKETS", "lab=a,lab=b", "SMARTSIP_DEVICE_BUCKETS gives a bucket twice: each has one owner"),
+        ("SMARTSIP_DEVICE_BUCKETS", "Hunter2=a", "SMARTSIP_DEVICE_BUCKETS has a name that no bucket can have: "),
+        ("SMARTSIP_DEVICE_BUCKETS", "lab=hunter2/..", "SMARTSIP_DEVICE_BUCKETS has a name that no owner can have: "),
+        ("SMARTSIP_DEVICE_BUCKETS", "smartsip=anna", "SMARTSIP_DEVICE_BUCKETS names the bucket in which this server"),
+        ("SMARTSIP_PROFILES", "hunter2", "SMARTSIP_PROFILES cannot be read: "),
         ("SMARTSIP_FIRMWARE_ACCESS", "hunter2", "SMARTSIP_FIRMWARE_ACCESS is not valid: "),
     ],
 )
@@ -139,6 +149,7 @@ def test_a_default_model_of_an_unconfigured_provider_is_refused_with_what_to_do(
     ]
 
 
+@pytest.mark.covers("F000-17")
 @pytest.mark.parametrize(
     ("variables", "expected"),
     [
@@ -204,6 +215,14 @@ def test_the_env_file_may_hold_other_programs_variables(around: Surroundings) ->
     assert providers(load_settings()) == {"ollama": ("http://localhost:11434", None, None)}
 
 
+def test_the_example_of_an_env_file_shows_the_clocks_as_they_are(around: Surroundings) -> None:
+    example = (Path(shared.settings.__file__).parents[1] / "compose" / ".env.example").read_text(encoding="utf-8")
+    around.write(".env", example.replace("\n#SMARTSIP_", "\nSMARTSIP_"))
+    settings = load_settings()
+    assert "\n#SMARTSIP_CLOCKS__SAME_TOUCH=" in example
+    assert (settings.clocks, settings.device_buckets, settings.profiles) == (Clocks(), {}, {})
+
+
 def test_durations_are_seconds_or_iso_8601_and_lists_are_separated_by_commas(around: Surroundings) -> None:
     around.set(
         SMARTSIP_CLOCKS__LEASE="20",
@@ -230,6 +249,110 @@ def test_the_config_file_of_llm_backend_api_is_understood(around: Surroundings) 
     assert settings.database.conninfo == REQUIRED["DATABASE_URL"]
     assert settings.jwt_secret is not None
     assert settings.jwt_secret.get_secret_value() == "jwt-secret"
+
+
+KETTLE = """
+profiles:
+  kettle:
+    min_volume_ml: 20
+    max_volume_ml: 400
+    volume_step_ml: 20
+    bands:
+      - {below_c: 35, setpoint_c: null}
+      - {below_c: 70, setpoint_c: 60}
+      - {below_c: 101, setpoint_c: 92}
+    unlock_above_c: 90
+    child_cap_c: 34
+"""
+
+
+def test_device_profiles_come_from_the_config_file(around: Surroundings) -> None:
+    around.write("config.yaml", KETTLE)
+    assert load_settings().profiles == {
+        "kettle": DeviceProfile(
+            name="kettle",
+            min_volume_ml=20,
+            max_volume_ml=400,
+            volume_step_ml=20,
+            bands=(
+                TemperatureBand(below_c=35, setpoint_c=None),
+                TemperatureBand(below_c=70, setpoint_c=60),
+                TemperatureBand(below_c=101, setpoint_c=92),
+            ),
+            unlock_above_c=90,
+            child_cap_c=34,
+        )
+    }
+
+
+def test_the_profile_in_the_settings_own_words_is_one_that_works(around: Surroundings) -> None:
+    words = Path(shared.settings.__file__).read_text(encoding="utf-8")
+    example = words.partition("Meant for `config.yaml`:\n")[2].partition('"""')[0]
+    around.write("config.yaml", dedent(example))
+    assert list(load_settings().profiles) == ["kettle"]
+
+
+@pytest.mark.parametrize(
+    ("wrong", "problem"),
+    [
+        (
+            ("child_cap_c: 34", "child_cap_c: 40"),
+            "The profile kettle cannot be used: child_cap_c: is too high: this device executes it at up to 60 °C, and"
+            " 40 °C is the most for a child; give at most 34.",
+        ),
+        (
+            ("below_c: 70", "below_c: 30"),
+            "The profile kettle cannot be used: bands.1.below_c: must be higher than 35, where the band before ends: no"
+            " request would come here.",
+        ),
+        (
+            ("min_volume_ml: 20", "min_volume_ml: a lot"),
+            "The profile kettle cannot be used: min_volume_ml: input should be a valid integer.",
+        ),
+        (("    child_cap_c: 34\n", ""), "The profile kettle lacks child_cap_c."),
+        (("child_cap_c", "child_cap"), "The profile kettle has no field child_cap: correct its name."),
+        (
+            ("kettle:", "kettle:\n    name: pot"),
+            "The profile kettle has another name inside: leave `name` out.",
+        ),
+        (
+            ("kettle:", "smartsip-v0.1:"),
+            "The profile smartsip-v0.1 cannot be configured: it is built in, choose another name.",
+        ),
+        (
+            ("kettle:", "kettle:\n    prompt: mine"),
+            "The profile kettle names the prompt mine, which is not everybody's: choose one of smartsip, smartsip@1,"
+            " smartsip@2.",
+        ),
+    ],
+)
+def test_a_profile_that_cannot_be_used_is_a_sentence_that_names_it_and_its_field(
+    around: Surroundings, wrong: tuple[str, str], problem: str
+) -> None:
+    around.write("config.yaml", KETTLE.replace(*wrong))
+    assert problem in around.problems()
+
+
+@pytest.mark.parametrize(
+    ("profiles", "problem"),
+    [
+        ("[]", "SMARTSIP_PROFILES is not valid: input should be a valid dictionary."),
+        ("kettle", "SMARTSIP_PROFILES is not valid: input should be a valid dictionary."),
+        ("{kettle: }", "The profile kettle cannot be used: input should be a valid dictionary or instance of"),
+        ("{1: {}}", "The profile 1 cannot be used: name: input should be a valid string."),
+        ("{Kettle: {}}", "The profile Kettle cannot be used: name: string should match pattern "),
+    ],
+)
+def test_profiles_of_another_form_are_sentences_too(around: Surroundings, profiles: str, problem: str) -> None:
+    around.write("config.yaml", f"profiles: {profiles}\n")
+    assert any(told.startswith(problem) for told in around.problems())
+
+
+def test_buckets_of_devices_come_as_pairs_or_from_the_config_file(around: Surroundings) -> None:
+    around.write("config.yaml", "device_buckets: {lab: anna}\n")
+    assert load_settings().device_buckets == {"lab": "anna"}
+    around.set(SMARTSIP_DEVICE_BUCKETS=" test = local, kitchen=boris@example.com ,")
+    assert load_settings().device_buckets == {"test": "local", "kitchen": "boris@example.com"}
 
 
 def test_sqlite_in_the_config_file_is_refused_where_it_is_the_only_database(around: Surroundings) -> None:

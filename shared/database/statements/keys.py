@@ -67,7 +67,7 @@ def new_owner(name: str) -> Insert:
     return insert(owner).values(name=name).on_conflict_do_nothing(index_elements=[owner.c.name])
 
 
-def owner_named(name: str) -> Select[tuple[int]]:
+def owner_named(name: str) -> Select[int]:
     """The id of an owner."""
     return select(owner.c.id).where(owner.c.name == name)
 

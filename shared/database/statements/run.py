@@ -41,14 +41,26 @@ join job_body on job_body.id = job.id
 FINISH: Final = """
 with ending as materialized (
     select * from unnest(
-        %b::uuid[], %b::int[], %b::bigint[], %b::smallint[], %b::bytea[], %b::bytea[]
-    ) as ending(id, fence, worker_id, state, reply, archive)
+        %b::uuid[], %b::int[], %b::bigint[], %b::smallint[], %b::bytea[], %b::bytea[], %b::text[]
+    ) as ending(id, fence, worker_id, state, reply, archive, finding)
 ), ended as (
     update job set state = ending.state, ended_at = clock_timestamp()
     from ending
     where job.id = ending.id and job.fence = ending.fence and job.state = 1
       and job.worker_id is not distinct from ending.worker_id
-    returning job.id
+    returning job.id, job.owner_id
+), found as (
+    insert into finding (
+        job_id, owner_id, image_id, model, prompt, profile, volume, degree, container, contents,
+        receivable, child_present, is_safe_default, is_changed
+    )
+    select ended.id, ended.owner_id, seen.*
+    from ended join ending using (id) cross join lateral jsonb_to_record(ending.finding::jsonb) as seen(
+        image_id uuid, model text, prompt text, profile text, volume int, degree int, container text, contents text,
+        receivable bool, child_present bool, is_safe_default bool, is_changed bool
+    )
+    where ending.finding is not null
+    on conflict do nothing
 )
 insert into job_done (id, fence, reply, archive)
 select ending.id, ending.fence, ending.reply, ending.archive from ending join ended using (id)

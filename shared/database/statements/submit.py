@@ -9,10 +9,10 @@ INSERT_JOBS: Final = """
 with asked as materialized (
     select * from unnest(
         %b::uuid[], %b::bigint[], %b::bigint[], %b::text[], %b::text[], %b::text[], %b::timestamptz[],
-        %b::bytea[], %b::bytea[], %b::text[], %b::text[], %b::text[], %b::bool[], %b::bigint[]
+        %b::bytea[], %b::bytea[], %b::text[], %b::text[], %b::text[], %b::bool[], %b::bigint[], %b::uuid[]
     ) with ordinality as asked(
         id, owner_id, fair_key, queue, kind, on_disconnect, deadline,
-        payload, request_hash, model, labels, idempotency_key, is_rung, waiting_cap, place
+        payload, request_hash, model, labels, idempotency_key, is_rung, waiting_cap, image_id, place
     )
 ), fresh as materialized (
     select asked.*, row_number() over (partition by owner_id, queue order by place) as rank
@@ -43,8 +43,8 @@ with asked as materialized (
     on conflict do nothing
     returning id
 ), bodies as (
-    insert into job_body (id, payload, request_hash, model, labels)
-    select id, payload, request_hash, model, labels::jsonb from admitted join accepted using (id)
+    insert into job_body (id, payload, request_hash, model, labels, image_id)
+    select id, payload, request_hash, model, labels::jsonb, image_id from admitted join accepted using (id)
 )
 select id, true as is_accepted from accepted
 union all

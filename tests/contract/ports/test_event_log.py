@@ -140,6 +140,18 @@ async def test_a_log_lives_longer_while_it_grows_and_a_finished_one_goes_soon(re
     assert 0 < await redis.ttl(key) <= 30
 
 
+async def test_a_forgotten_job_has_no_log_of_any_attempt_and_others_keep_theirs(log: RedisEventLog):
+    gone, kept = new_job_id(), new_job_id()
+    for job_id in (gone, kept):
+        for attempt in (1, 2, 3):
+            await log.append([append_of(job_id, log_of(attempt, Started("demo", "demo")))])
+    await log.forget({gone: 3, new_job_id(): 2})
+    await log.forget({gone: 3})
+    await log.forget({})
+    assert [await log.read(gone, attempt) for attempt in (1, 2, 3)] == [[], [], []]
+    assert [len(await log.read(kept, attempt)) for attempt in (1, 2, 3)] == [1, 1, 1]
+
+
 async def test_a_redis_that_is_away_is_told_as_unavailable(settings: Settings):
     nowhere = settings.redis.model_copy(update={"url": type(settings.redis.url)("redis://127.0.0.1:1/0")})
     client = connect(nowhere)
@@ -148,6 +160,7 @@ async def test_a_redis_that_is_away_is_told_as_unavailable(settings: Settings):
         log.append([append_of(new_job_id(), log_of(1, Text("x")))]),
         log.read(new_job_id(), 1),
         log.rewrite(new_job_id(), 1, log_of(1, Text("x")), announce_from=1),
+        log.forget({new_job_id(): 1}),
     ):
         with pytest.raises(Unavailable):
             await work

@@ -3,7 +3,8 @@
 import asyncio
 import socket
 import time
-from collections.abc import Iterator
+from collections.abc import AsyncGenerator, Iterator
+from contextlib import asynccontextmanager
 from datetime import timedelta
 from uuid import uuid4
 
@@ -12,7 +13,7 @@ import pytest
 from pydantic import SecretStr
 
 from shared.adapters.minio_object_store import MinioObjectStore
-from shared.domain.errors import NotFound, Unavailable
+from shared.domain.errors import NotFound, PayloadTooLarge, Unavailable
 from shared.settings import Objects, Settings
 
 CONTENT = bytes(range(256)) * 20
@@ -32,6 +33,32 @@ def key() -> str:
 
 def objects_like(settings: Settings, **changes: object) -> Objects:
     return settings.objects.model_copy(update=changes)
+
+
+@asynccontextmanager
+async def store_that_answers(
+    settings: Settings, answer: bytes, *, stays_open: bool = False
+) -> AsyncGenerator[MinioObjectStore]:
+    """A store whose server sends the same bytes to everybody, whatever is asked."""
+    is_over = asyncio.Event()
+
+    async def respond(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        await reader.readuntil(b"\r\n\r\n")
+        writer.write(answer)
+        if stays_open:
+            await is_over.wait()
+        writer.close()
+
+    server = await asyncio.start_server(respond, "127.0.0.1", 0)
+    port = server.sockets[0].getsockname()[1]
+    store = MinioObjectStore(objects_like(settings, endpoint_url=f"http://127.0.0.1:{port}"))
+    try:
+        yield store
+    finally:
+        is_over.set()
+        store.close()
+        server.close()
+        await server.wait_closed()
 
 
 async def test_what_was_put_can_be_got(store: MinioObjectStore, key: str):
@@ -60,6 +87,33 @@ async def test_many_at_a_time(store: MinioObjectStore, key: str):
 async def test_what_is_not_there_is_not_found(store: MinioObjectStore, key: str):
     with pytest.raises(NotFound):
         await store.get(key)
+
+
+@pytest.mark.parametrize("limit", [len(CONTENT), len(CONTENT) + 1])
+async def test_what_is_within_the_limit_is_read_whole(store: MinioObjectStore, key: str, limit: int):
+    await store.put(key, CONTENT, media_type="image/jpeg")
+    assert await store.get(key, limit=limit) == CONTENT
+
+
+@pytest.mark.parametrize("limit", [0, 1, len(CONTENT) - 1])
+async def test_what_is_longer_than_the_limit_is_refused(store: MinioObjectStore, key: str, limit: int):
+    await store.put(key, CONTENT, media_type="image/jpeg")
+    with pytest.raises(PayloadTooLarge, match=f"^At most {limit} bytes are taken here.$"):
+        await store.get(key, limit=limit)
+    assert await store.get(key) == CONTENT
+
+
+async def test_of_an_object_without_an_announced_length_no_more_is_read_than_allowed(settings: Settings, key: str):
+    head = b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n"
+    async with store_that_answers(settings, head + b"100000\r\n" + bytes(0x100000), stays_open=True) as store:
+        with pytest.raises(PayloadTooLarge):
+            await store.get(key, limit=1000)
+
+
+async def test_an_object_that_breaks_off_is_not_taken_for_a_whole_one(settings: Settings, key: str):
+    async with store_that_answers(settings, b"HTTP/1.1 200 OK\r\nContent-Length: 900\r\n\r\nhalf") as store:
+        with pytest.raises(Unavailable):
+            await store.get(key, limit=1000)
 
 
 async def test_what_was_deleted_is_not_found_and_deleting_again_is_harmless(store: MinioObjectStore, key: str):

@@ -214,3 +214,26 @@ async def test_everybody_is_served_whatever_the_lines_look_like(
             if claim is not None:
                 assert await claims.finish(end_of(claim, worker))
     assert sorted(bell.job_id for bell in bells.heard) == sorted(job.id for job in jobs)
+
+
+async def test_a_ringer_that_is_closed_has_stopped_looking(
+    submissions: Submissions, leases: WorkerLeases, bells: Bells, engine: AsyncEngine, settings: Settings
+) -> None:
+    await hundred_slots(leases)
+    await accept(submissions, [a_job() for _ in range(500)])
+    for _ in range(20):  # some of them are closed in the midst of a look
+        ringer = Ringer(engine, bells, settings.clocks)
+        ringer.nudge(Queue.CHAT)
+        await asyncio.wait([asyncio.create_task(in_a_statement(engine))], timeout=0.1)
+        await ringer.close()
+        looking = [task for task in asyncio.all_tasks() if "_top_up_soon" in repr(task.get_coro())]
+        assert looking == []
+
+
+async def in_a_statement(engine: AsyncEngine) -> None:
+    """Wait until a connection of the engine is in use."""
+
+    async def is_in_use() -> bool:
+        return "checked out connections: 0" not in engine.pool.status().lower()
+
+    await eventually(is_in_use)
