@@ -4,9 +4,15 @@ import io
 import struct
 import zlib
 from functools import cache
+from random import Random
+from typing import Any
 
-from PIL import Image, ImageDraw
+from PIL import Image, ImageCms, ImageDraw
 from PIL.Image import Exif
+from PIL.ImageCms import ImageCmsProfile
+from PIL.PngImagePlugin import PngInfo
+
+_cms: Any = ImageCms  # where Pillow leaves types open
 
 GPS_TAG = 0x8825
 ORIENTATION_TAG = 0x0112
@@ -114,3 +120,102 @@ def _encoded(picture: Image.Image, form: str, **options: object) -> bytes:
     buffer = io.BytesIO()
     picture.save(buffer, form, **options)
     return buffer.getvalue()
+
+
+@cache
+def photo_where_and_when(width: int = 640, height: int = 480, *, orientation: int = 1, quality: int = 85) -> bytes:
+    """A JPEG with every kind of metadata: EXIF with a place, XMP, IPTC, a comment, and a thumbnail in the EXIF."""
+    exif = Exif()
+    exif[ORIENTATION_TAG] = orientation
+    exif[DESCRIPTION_TAG] = SECRET_PLACE
+    exif.get_ifd(GPS_TAG)[2] = (48.0, 51.0, 29.6)
+    xmp = f"<x:xmpmeta xmlns:x='adobe:ns:meta/'>{SECRET_PLACE}</x:xmpmeta>".encode()
+    picture = _quarters(width, height)
+    content = _encoded(picture, "JPEG", quality=quality, exif=exif.tobytes(), xmp=xmp, comment=SECRET_PLACE)
+    iptc = b"Photoshop 3.0\0" + SECRET_PLACE.encode()
+    return content[:2] + _segment(0xED, iptc) + content[2:]
+
+
+@cache
+def png_where_and_when(width: int = 640, height: int = 480, *, orientation: int = 1, mode: str = "RGB") -> bytes:
+    """A PNG with EXIF, XMP, texts of all three kinds, and something behind its end."""
+    exif = Exif()
+    exif[ORIENTATION_TAG] = orientation
+    exif[DESCRIPTION_TAG] = SECRET_PLACE
+    texts = PngInfo()
+    texts.add_text("Comment", SECRET_PLACE)
+    texts.add_text("Location", SECRET_PLACE, zip=True)
+    texts.add_itxt("XML:com.adobe.xmp", f"<x:xmpmeta>{SECRET_PLACE}</x:xmpmeta>")
+    picture = _quarters(width, height).convert(mode)
+    return _encoded(picture, "PNG", exif=exif.tobytes(), pnginfo=texts) + SECRET_PLACE.encode()
+
+
+@cache
+def webp_where_and_when(width: int = 640, height: int = 480, *, mode: str = "RGB") -> bytes:
+    exif = Exif()
+    exif[DESCRIPTION_TAG] = SECRET_PLACE
+    picture = _quarters(width, height)
+    if mode == "RGBA":
+        picture.putalpha(128)
+    return _encoded(picture, "WEBP", exif=exif.tobytes(), xmp=SECRET_PLACE.encode())
+
+
+@cache
+def photo_with_comment_between_scans() -> bytes:
+    """A progressive JPEG whose comment stands where readers that stop at the first scan do not look."""
+    content = progressive_photo()
+    second_scan = content.index(b"\xff\xda", content.index(b"\xff\xda") + 2)
+    start = max(content.rindex(marker, 0, second_scan) for marker in (b"\xff\xc4", b"\xff\xda"))
+    return content[:start] + _segment(0xFE, SECRET_PLACE.encode()) + content[start:]
+
+
+@cache
+def photo_before_another() -> bytes:
+    """A plain JPEG with another one behind its end, which says where it was taken."""
+    return photo() + photo_with_exif()
+
+
+@cache
+def photo_with_jfif_thumbnail() -> bytes:
+    """A JPEG whose JFIF header carries a small picture of its own (JFIF 1.02), as wide as one pixel."""
+    content = photo()
+    small = b"JFIF\0\x01\x02\x00\x00\x01\x00\x01" + bytes([1, len(SECRET_PLACE) // 3]) + SECRET_PLACE.encode()
+    end = 4 + int.from_bytes(content[4:6])
+    return content[:2] + _segment(0xE0, small) + content[end:]
+
+
+@cache
+def photo_in_swapped_colours() -> bytes:
+    """A red JPEG whose colour profile says that its red is what everyone else calls green."""
+    srgb = ImageCmsProfile(_cms.createProfile("sRGB")).tobytes()
+    swapped = bytearray(srgb)
+    tags = {srgb[at : at + 4]: at for at in range(132, 132 + 12 * int.from_bytes(srgb[128:132]), 12)}
+    red, green = tags[b"rXYZ"] + 4, tags[b"gXYZ"] + 4
+    swapped[red : red + 8], swapped[green : green + 8] = srgb[green : green + 8], srgb[red : red + 8]
+    profile = bytes(swapped).replace(b"sRGB", b"none").replace("sRGB".encode("utf-16-be"), "none".encode("utf-16-be"))
+    return _encoded(Image.new("RGB", (64, 64), (230, 20, 20)), "JPEG", quality=95, icc_profile=profile)
+
+
+@cache
+def cmyk_photo() -> bytes:
+    return _encoded(_quarters(640, 480).convert("CMYK"), "JPEG", quality=90)
+
+
+@cache
+def noise(width: int, height: int, form: str) -> bytes:
+    """A picture that does not compress."""
+    pixels = Random(1).randbytes(width * height * 3)
+    return _encoded(Image.frombytes("RGB", (width, height), pixels), form)
+
+
+def _segment(marker: int, body: bytes) -> bytes:
+    return bytes([0xFF, marker]) + struct.pack(">H", len(body) + 2) + body
+
+
+def _quarters(width: int, height: int) -> Image.Image:
+    """Four colours, so that it can be told which side is up: red, green above blue, white."""
+    picture = Image.new("RGB", (width, height), "white")
+    half = (width // 2, height // 2)
+    for colour, corner in (((220, 30, 30), (0, 0)), ((30, 200, 30), (half[0], 0)), ((30, 30, 220), (0, half[1]))):
+        picture.paste(colour, (*corner, corner[0] + half[0], corner[1] + half[1]))
+    return picture

@@ -21,6 +21,7 @@ from shared.domain.ids import JobId, WorkerId
 from shared.domain.jobs import SOLO_AFTER_LOSSES, Kind
 from shared.ports.job_queue import Bell
 from workers.attempt_log import AttemptLog
+from workers.findings import finding_of
 from workers.outcomes import (
     STATE_OF_END,
     Ends,
@@ -111,6 +112,7 @@ class Runner:
         """Do the work and judge it; whatever is wrong with a job is an outcome of that job."""
         try:
             spec = JobSpec.model_validate_json(claim.payload)
+            running.spec = spec
             log.append(_beginning(claim, spec))
             attempt = Attempt(job_id=claim.id, owner_id=claim.owner_id, spec=spec, tools=self._tools, emit=log.append)
             work = asyncio.create_task(_finish_reason(self.services[spec.kind](attempt)))
@@ -150,13 +152,15 @@ class Runner:
     async def _end(self, running: Running, claim: Claim, worker_id: WorkerId, log: AttemptLog, outcome: Ends) -> None:
         entries = log.seal(outcome.event)
         state = STATE_OF_END[event_type(outcome.event)]
+        reply = fold(entry.event for entry in entries)
         ended = Ended(
             id=claim.id,
             fence=claim.fence,
             worker_id=worker_id,
             state=state,
-            reply=encode_reply(fold(entry.event for entry in entries)),
+            reply=encode_reply(reply),
             archive=await _archive(entries, log.size_bytes),
+            finding=None if running.spec is None else finding_of(running.spec, reply.result),
         )
         if await _written(running, lambda: self._claims.finish(ended)):
             log.release()

@@ -4,6 +4,7 @@ import asyncio
 from enum import StrEnum
 from typing import Any
 
+from shared.domain.commands import JobSpec
 from shared.domain.ids import JobId
 
 
@@ -23,6 +24,8 @@ class Running:
         self.job_id = job_id
         self.stop: Stop | None = None
         self.lease_lost = asyncio.Event()
+        self.spec: JobSpec | None = None
+        """What the job is, once its row was read."""
         self._work: asyncio.Task[Any] | None = None  # any result: only whether it is done matters here
 
     def begin(self, work: asyncio.Task[Any]) -> None:  # as above

@@ -9,10 +9,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 from pydantic import SecretStr
 
+from shared.domain.dispense import SMARTSIP_V01
 from shared.domain.dispense.answer import parse_answer
 from shared.domain.dispense.envelope import enforce
-from shared.domain.dispense.profile import SMARTSIP_V01
-from shared.domain.dispense.prompt import SCHEMA, SCHEMA_NAME
+from shared.domain.dispense.prompt import SCHEMA
 from shared.domain.errors import ModelNotFound, ProviderError, ProviderRejected, ProviderTimeout, StreamIncomplete
 from shared.domain.events import Delta, Finish, Reasoning, Text, Usage
 from shared.settings import ProviderEndpoint
@@ -146,7 +146,7 @@ async def test_the_demo_streams_word_by_word_and_finishes() -> None:
 
 
 async def test_the_demo_pours_nothing_for_a_photo() -> None:
-    text = await demo_text(say(PromptText("How much?"), schema=ResponseSchema(SCHEMA_NAME, SCHEMA)))
+    text = await demo_text(say(PromptText("How much?"), schema=ResponseSchema("dispense", SCHEMA)))
     assert json.loads(text) == {
         "receivable": False,
         "container": "none",

@@ -15,6 +15,8 @@ STEP_DOWN: Final[dict[SchemaMode, SchemaMode]] = {
     "json_schema": "json_object",
     "json_object": "prompt",
 }
+SAMPLING: Final = frozenset({"temperature", "top_p", "presence_penalty", "frequency_penalty"})
+"""Our names of the parameters that a model cannot be given while it reasons."""
 Json: TypeAlias = dict[str, Any]  # a JSON object of the wire
 
 
@@ -29,6 +31,9 @@ class OpenAICompatible:
     schema_mode: SchemaMode = "json_object"
     drops: frozenset[str] = frozenset()
     """Our names of parameters it refuses."""
+    reasons: tuple[tuple[str, bool], ...] = ()
+    """Beginnings of its models' names, and whether those models reason unless told not to: then they refuse `SAMPLING`.
+    The first that fits counts; where none fits, a model does not reason."""
     usage_excludes_reasoning: bool = False
     """Whether its `completion_tokens` leave out the reasoning, which ours include."""
 
@@ -45,7 +50,8 @@ def to_wire(prompt: Prompt, row: OpenAICompatible, mode: SchemaMode) -> Json:
         "presence_penalty": parameters.presence_penalty or None,  # 0 is what everyone does without it
         "frequency_penalty": parameters.frequency_penalty or None,
     }
-    chosen = {name: value for name, value in known.items() if value is not None and name not in row.drops}
+    drops = row.drops | SAMPLING if _reasons(prompt.model, row) else row.drops
+    chosen = {name: value for name, value in known.items() if value is not None and name not in drops}
     if "max_output_tokens" in chosen:
         chosen[row.token_param] = chosen.pop("max_output_tokens")
     body: Json = {"model": prompt.model, "messages": _messages(prompt, mode), "stream": True} | chosen
@@ -60,6 +66,11 @@ def schema_in_words(schema: ResponseSchema) -> str:
     """Return what to tell a model that cannot be given a schema; it holds the word JSON, which OpenAI insists on."""
     text = json.dumps(schema.schema, ensure_ascii=False, separators=(",", ":"))
     return f"Answer with one JSON object and nothing else. It must match this JSON schema:\n{text}"
+
+
+def _reasons(model: str, row: OpenAICompatible) -> bool:
+    name = model.removeprefix("ft:")
+    return next((reasons for beginning, reasons in row.reasons if name.startswith(beginning)), False)
 
 
 def _response_format(schema: ResponseSchema, mode: SchemaMode) -> Json:

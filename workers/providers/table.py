@@ -12,6 +12,19 @@ from workers.providers.ollama import OllamaProvider
 from workers.providers.openai_compatible import OpenAICompatibleProvider
 from workers.providers.openai_wire import OpenAICompatible
 
+_OPENAI_REASONS: Final = (
+    *((f"gpt-5.{minor}-{variant}", True) for minor in (1, 2, 3, 4) for variant in ("chat", "pro")),
+    ("gpt-5.1-codex", True),
+    *((f"gpt-5.{minor}", False) for minor in (1, 2, 3, 4)),
+    ("gpt-5-chat", False),
+    ("gpt-5", True),
+    ("gpt-6-astra", True),
+    *((f"o{number}", True) for number in range(1, 10)),
+)
+"""GPT-5.1 to 5.4 reason only when asked to, but for their chat and pro variants; everything else of the family does by
+itself, except its first chat model (https://developers.openai.com/api/docs/guides/reasoning; pydantic-ai 2026-07,
+profiles/openai.py, where nearly all were tried). In doubt they are left out: that costs less than a refusal."""
+
 ROWS: Final = (
     OpenAICompatible(
         name="openai",
@@ -19,6 +32,7 @@ ROWS: Final = (
         # max_tokens is deprecated, and reasoning models refuse it (types of the SDK 3.54)
         token_param="max_completion_tokens",  # noqa: S106 - a count of tokens
         schema_mode="json_schema_strict",
+        reasons=_OPENAI_REASONS,
     ),
 )
 

@@ -5,49 +5,54 @@ socket pair as standard input, with no environment and so no secret. Ends when t
 its worker, however that died.
 """
 
-import io
 import math
 import resource
+import signal
 import socket
 import sys
 import time
 import warnings
+from collections.abc import Callable
 from contextlib import suppress
 from typing import Final
 
-from PIL import Image, ImageOps, JpegImagePlugin, PngImagePlugin, WebPImagePlugin
+from PIL import Image, JpegImagePlugin, PngImagePlugin, WebPImagePlugin
 
-from workers.services.decoder_wire import MAX_SIDE, PASS_THROUGH_BYTES, REPLY, REQUEST, Format, Verdict
+from workers.services.clean_picture import clean
+from workers.services.decoder_wire import REPLY, REQUEST, Format, Reply, Task, Verdict
+from workers.services.prepare_picture import prepare
 
 _CODECS: Final = (JpegImagePlugin, PngImagePlugin, WebPImagePlugin)
 """Imported because that registers them, here and not at the first image, whose time it would take."""
-_QUALITY: Final = 90
-_HARMLESS_SEGMENTS: Final = frozenset({"APP0", "APP14"})
-"""JFIF and Adobe's colour transform. Everything else (EXIF, XMP, IPTC, comments) may say where a photo was taken."""
+_TASKS: Final[dict[Task, Callable[[bytes, Format], Reply]]] = {Task.PREPARE: prepare, Task.CLEAN: clean}
 
 
 def main() -> None:
     """Serve images from standard input until it is closed."""
     max_pixels, memory_bytes = int(sys.argv[1]), int(sys.argv[2])
     _confine(max_pixels, memory_bytes)
+    for number in (signal.SIGINT, signal.SIGTERM):  # meant for the worker's group; a death would look like the image's
+        signal.signal(number, signal.SIG_IGN)
     with socket.socket(fileno=0) as channel, suppress(ConnectionError):
-        _serve(channel, max_pixels)
+        _serve(channel)
 
 
-def _serve(channel: socket.socket, max_pixels: int) -> None:
-    channel.sendall(REPLY.pack(Verdict.READY, 0, 0, 0))
+def _serve(channel: socket.socket) -> None:
+    channel.sendall(REPLY.pack(Verdict.READY, 0, 0, 0, 0))
     while len(header := _receive(channel, REQUEST.size)) == REQUEST.size:
-        kind, size, cpu_s = REQUEST.unpack(header)
+        task, kind, size, cpu_s = REQUEST.unpack(header)
         content = _receive(channel, size)
         if len(content) < size:
             return
         _allow_cpu(cpu_s)
-        verdict, width, height, made = _answer(content, Format(kind), max_pixels)
-        channel.sendall(REPLY.pack(verdict, width, height, len(made)) + made)
+        reply = _answer(Task(task), content, Format(kind))
+        sizes = len(reply.content), len(reply.thumbnail)
+        channel.sendall(REPLY.pack(reply.verdict, reply.width, reply.height, *sizes) + reply.content + reply.thumbnail)
 
 
 def _confine(max_pixels: int, memory_bytes: int) -> None:
     Image.MAX_IMAGE_PIXELS = max_pixels
+    warnings.simplefilter("ignore")  # Pillow's remarks on odd metadata would fill the worker's log
     warnings.simplefilter("error", Image.DecompressionBombWarning)
     for what, limit in (
         (resource.RLIMIT_AS, memory_bytes),
@@ -63,55 +68,15 @@ def _allow_cpu(seconds: float) -> None:
     resource.setrlimit(resource.RLIMIT_CPU, (math.ceil(time.process_time() + seconds), hard))
 
 
-def _answer(content: bytes, kind: Format, max_pixels: int) -> tuple[Verdict, int, int, bytes]:
+def _answer(task: Task, content: bytes, kind: Format) -> Reply:
     try:
-        return _prepare(content, kind, max_pixels)
+        return _TASKS[task](content, kind)
     except (Image.DecompressionBombError, Image.DecompressionBombWarning):
-        return Verdict.TOO_MANY_PIXELS, 0, 0, b""
+        return Reply(Verdict.TOO_MANY_PIXELS)
     except MemoryError:
-        return Verdict.TOO_MUCH_MEMORY, 0, 0, b""
+        return Reply(Verdict.TOO_MUCH_MEMORY)
     except Exception:  # noqa: BLE001 - Pillow's plugins raise anything on hostile bytes; the verdict says it
-        return Verdict.BROKEN, 0, 0, b""
-
-
-def _prepare(content: bytes, kind: Format, max_pixels: int) -> tuple[Verdict, int, int, bytes]:
-    with Image.open(io.BytesIO(content), formats=[kind.name]) as image:
-        size = image.size
-        if size[0] * size[1] > max_pixels:
-            return Verdict.TOO_MANY_PIXELS, 0, 0, b""
-        if kind is Format.JPEG:
-            image.draft("RGB", (MAX_SIDE, MAX_SIDE))  # libjpeg then decodes a huge photo at a fraction of its size
-        image.load()
-        if kind is Format.JPEG and max(size) <= MAX_SIDE and _is_clean(content, image):
-            return Verdict.UNCHANGED, *size, b""
-        upright = ImageOps.exif_transpose(image)
-        upright.thumbnail((MAX_SIDE, MAX_SIDE))
-        plain = _without_alpha(upright)
-    buffer = io.BytesIO()
-    plain.save(buffer, "JPEG", quality=_QUALITY)
-    return Verdict.REMADE, plain.width, plain.height, buffer.getvalue()
-
-
-def _is_clean(content: bytes, image: Image.Image) -> bool:
-    """Whether a JPEG can go to a provider as it is: small, plain colours, nothing in it but its pixels."""
-    segments = {name for name, _ in getattr(image, "applist", ())}
-    return (
-        len(content) <= PASS_THROUGH_BYTES
-        and image.mode in ("RGB", "L")
-        and segments <= _HARMLESS_SEGMENTS
-        and content.rstrip(b"\0").endswith(b"\xff\xd9")  # cameras pad with zeros; other bytes are not ours to pass on
-    )
-
-
-def _without_alpha(image: Image.Image) -> Image.Image:
-    """Return the image in plain colours, what is transparent as white, and without its metadata."""
-    if image.has_transparency_data:
-        image = image.convert("RGBA")
-        ground = Image.new("RGBA", image.size, "white")
-        image = Image.alpha_composite(ground, image)
-    plain = image if image.mode in ("RGB", "L") else image.convert("RGB")
-    plain.info = {}
-    return plain
+        return Reply(Verdict.BROKEN)
 
 
 def _receive(channel: socket.socket, size: int) -> bytes:

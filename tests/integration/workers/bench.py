@@ -1,6 +1,7 @@
 """A front without HTTP: accepts jobs, reads and cancels them, as the api does, for tests of the workers."""
 
 import asyncio
+import hashlib
 import json
 import os
 import pickle
@@ -8,11 +9,12 @@ import signal
 import subprocess
 import sys
 from collections.abc import AsyncGenerator, Sequence
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any, LiteralString
+from uuid import UUID
 
 import psycopg
 from redis.asyncio import Redis
@@ -20,6 +22,7 @@ from sqlalchemy.ext.asyncio import AsyncEngine
 
 from shared.adapters.celery_broker import create_celery
 from shared.adapters.celery_job_queue import CeleryJobQueue
+from shared.adapters.minio_object_store import MinioObjectStore
 from shared.adapters.redis_connection import connect
 from shared.adapters.redis_event_log import RedisEventLog, cancel_channel
 from shared.database.control import CancelOutcome, JobControl
@@ -27,9 +30,21 @@ from shared.database.engine import create_engine
 from shared.database.reads import JobReads
 from shared.database.submissions import NewJob, Submissions
 from shared.database.views import Ending, JobView
-from shared.domain.commands import ChatInput, InlineImage, JobSpec, Message, StoredImage, VisionInput
+from shared.domain.commands import (
+    ChatInput,
+    InlineImage,
+    JobSpec,
+    Message,
+    Parameters,
+    StoredImage,
+    UploadTask,
+    VisionTask,
+)
+from shared.domain.errors import NotFound
 from shared.domain.events import Entry, Event
-from shared.domain.ids import LOCAL_OWNER, JobId, OwnerId, new_job_id
+from shared.domain.ids import LOCAL_OWNER, JobId, OwnerId, new_job_id, uuid7
+from shared.domain.image_keys import every_key, original_key
+from shared.domain.images import sniff
 from shared.domain.jobs import QUEUE_OF, Kind, Queue
 from shared.ports.job_queue import Bell
 from shared.settings import Settings
@@ -51,6 +66,7 @@ class Bench:
     redis: Redis
     events: RedisEventLog
     jobs: CeleryJobQueue
+    objects: MinioObjectStore
 
     async def chat(
         self, text: str = "Hi", *, model: str = MODEL, deadline_in: timedelta = timedelta(minutes=1)
@@ -60,11 +76,49 @@ class Bench:
         return await self.accept(JobSpec(kind=Kind.CHAT, model=model, input=asked), deadline_in=deadline_in)
 
     async def vision(
-        self, image: InlineImage | StoredImage, *, model: str = MODEL, owner_id: OwnerId = LOCAL_OWNER
+        self,
+        image: InlineImage | StoredImage,
+        *,
+        model: str = MODEL,
+        owner_id: OwnerId = LOCAL_OWNER,
+        parameters: Parameters | None = None,
+        **task: Any,
     ) -> JobId:
-        """Accept a vision job; nobody is rung."""
-        spec = JobSpec(kind=Kind.VISION, model=model, input=VisionInput(image=image))
+        """Accept a vision job with these fields of a `VisionTask`; nobody is rung."""
+        spec = JobSpec(
+            kind=Kind.VISION,
+            model=model,
+            input=VisionTask(image=image, **task),
+            parameters=parameters or Parameters(),
+        )
         return await self.accept(spec, owner_id=owner_id)
+
+    async def upload(self, image_id: UUID, *, owner_id: OwnerId = LOCAL_OWNER) -> JobId:
+        """Accept an upload job; nobody is rung."""
+        spec = JobSpec(kind=Kind.UPLOAD, model="smartsip/decoder", input=UploadTask(image_id=image_id))
+        return await self.accept(spec, owner_id=owner_id)
+
+    async def store(self, content: bytes, *, owner_id: OwnerId = LOCAL_OWNER, media_type: str | None = None) -> UUID:
+        """Store an image as the api does: sniffed only, not ready to be shown."""
+        facts = sniff(content)
+        sha256, image_id = hashlib.sha256(content).digest(), uuid7()
+        key = original_key(owner_id, sha256, facts.extension)
+        media_type = media_type or facts.media_type
+        await self.objects.put(key, content, media_type=media_type)
+        await self.rows(
+            "insert into image (id, owner_id, sha256, media_type, size_bytes, width, height, object_key)"
+            " values (%s, %s, %s, %s, %s, %s, %s, %s)",
+            *(image_id, owner_id, sha256, media_type, len(content), facts.width, facts.height, key),
+        )
+        return image_id
+
+    async def kept(self, content: bytes, *, owner_id: OwnerId = LOCAL_OWNER) -> dict[str, bytes]:
+        """Return every object that is kept of an image, by key."""
+        found: dict[str, bytes] = {}
+        for key in every_key(owner_id, hashlib.sha256(content).digest()):
+            with suppress(NotFound):
+                found[key] = await self.objects.get(key)
+        return found
 
     async def accept(
         self, spec: JobSpec, *, deadline_in: timedelta = timedelta(minutes=1), owner_id: OwnerId = LOCAL_OWNER
@@ -79,6 +133,7 @@ class Bench:
             model=spec.model,
             deadline=datetime.now(UTC) + deadline_in,
             payload=spec.model_dump_json().encode(),
+            image_id=_stored_image(spec),
             request_hash=b"hash",
             waiting_cap=10_000,
             rung=True,
@@ -140,6 +195,7 @@ async def open_bench(settings: Settings) -> AsyncGenerator[Bench]:
     engine = create_engine(settings.database)
     submissions = Submissions(settings.database)
     redis = connect(settings.redis)
+    objects = MinioObjectStore(settings.objects)
     await submissions.open()
     try:
         yield Bench(
@@ -151,11 +207,21 @@ async def open_bench(settings: Settings) -> AsyncGenerator[Bench]:
             redis=redis,
             events=RedisEventLog(redis, settings.redis.prefix, settings.clocks),
             jobs=CeleryJobQueue(create_celery(settings.redis), redis, settings.redis.prefix),
+            objects=objects,
         )
     finally:
+        objects.close()
         await submissions.close()
         await redis.aclose()
         await engine.dispose()
+
+
+def _stored_image(spec: JobSpec) -> UUID | None:
+    match spec.input:
+        case UploadTask(image_id=image_id) | VisionTask(image=StoredImage(id=image_id)):
+            return image_id
+        case _:
+            return None
 
 
 def events_of(entries: Sequence[Entry]) -> list[Event]:
