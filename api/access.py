@@ -2,7 +2,7 @@
 
 `open` is for the local stack: it lets in only what runs on this machine and talks to it by that name, so that neither
 a proxy in front nor a web page that rebinds its name to 127.0.0.1 is taken for the operator. Elsewhere, and in
-`token`, the key in the path's prefix says who is calling.
+`token`, the device's token in the path's prefix says who is calling.
 """
 
 from ipaddress import ip_address
@@ -10,7 +10,7 @@ from typing import Final, Literal, TypeAlias
 
 from starlette.requests import HTTPConnection
 
-from api.auth import Caller, caller_by_path
+from api.auth import HOW_TO_REGISTER, Caller, caller_by_path
 from api.front import Front
 from api.scopes import Scope
 from shared.domain.errors import Forbidden, NotFound, Unauthenticated
@@ -30,19 +30,25 @@ async def admit(connection: HTTPConnection, front: Front, *, access: Access, sco
 
     Raises:
         NotFound: if the dialect is switched off.
-        Unauthenticated: if neither the place nor a key in the path lets the caller in.
-        Forbidden: if the key is not good for this dialect.
+        Unauthenticated: if neither the place nor a credential in the path lets the caller in.
+        Forbidden: if the credential is not good for this dialect.
     """
     if access == "off":
         raise NotFound("not found")
     caller = await caller_by_path(front, connection)
     if caller is not None:
         if not caller.may(scope):
-            raise Forbidden(f"the key in the path needs the scope {scope}")
+            raise Forbidden(_wrong_credential(scope))
         return caller
     if access == "open" and "path_token" not in connection.scope and is_local(connection, front):
         return Caller(owner_id=LOCAL_OWNER, owner_name="local", name="this machine", scopes=frozenset({scope}))
-    raise Unauthenticated("a valid key is required: http://host:port/d/<key>/…")
+    raise Unauthenticated("a valid token is required: http://host:port/d/<token>/…")
+
+
+def _wrong_credential(scope: Scope) -> str:
+    if scope is Scope.DEVICE:
+        return f"the key in the path is not a device's token. {HOW_TO_REGISTER}"
+    return f"the key in the path needs the scope {scope}"
 
 
 def is_local(connection: HTTPConnection, front: Front) -> bool:

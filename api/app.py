@@ -29,6 +29,9 @@ TAGS: Final = [
     {"name": "jobs", "description": "Submit, look up, list, cancel."},
     {"name": "events", "description": "A job's events, live or replayed: server-sent events and WebSockets."},
     {"name": "images", "description": "Photos that jobs refer to."},
+    {"name": "devices", "description": "Dispensers: register, claim, rotate, revoke; and what a device itself asks."},
+    {"name": "profiles", "description": "What a kind of dispenser can do and may do."},
+    {"name": "prompts", "description": "What a model is asked about a photo, in versions."},
     {"name": "providers", "description": "Who answers."},
     {"name": "keys", "description": "API keys."},
     {"name": "operation", "description": "Health and metrics."},
@@ -147,6 +150,6 @@ def _openapi(app: FastAPI) -> dict[str, Any]:  # an OpenAPI document
         for path, operations in document["paths"].items():
             if path.startswith("/v2/") or path == "/metrics":
                 for operation in operations.values():
-                    operation["security"] = [{"bearer": []}]
+                    operation.setdefault("security", [{"bearer": []}])
         app.openapi_schema = document
     return app.openapi_schema

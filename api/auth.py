@@ -1,8 +1,8 @@
-"""Who is calling: the administrator's token or an API key, for HTTP and WebSocket alike.
+"""Who is calling: the administrator's token, an API key or a device's token, for HTTP and WebSocket alike.
 
 A credential comes as `Authorization: Bearer …`; as the WebSocket subprotocol `bearer.<credential>`, because browsers
 cannot set headers there (offer a second one, `smartsip`, which the server picks); or as the path prefix
-`/d/<key>/`, for clients that can only be given a base URL. The administrator's token is never taken from a path: URLs
+`/d/<token>/`, for clients that can only be given a base URL. The administrator's token is never taken from a path: URLs
 end up in other people's logs.
 """
 
@@ -18,17 +18,21 @@ from starlette.requests import HTTPConnection
 from api.dependencies import FrontDep
 from api.front import Front
 from api.scopes import EVERY_SCOPE, Scope, effective
+from api.services.devices import CallingDevice
 from api.services.keys import Key
 from shared.domain.errors import Forbidden, Unauthenticated
 from shared.domain.ids import LOCAL_OWNER, OwnerId
-from shared.security import is_same_secret
+from shared.security import is_device_token, is_same_secret
 
 SUBPROTOCOL_PREFIX: Final = "bearer."
+FIRMWARE_HEADER: Final = "X-Firmware"
+MAX_FIRMWARE_CHARS: Final = 100
+HOW_TO_REGISTER: Final = "Register the device: POST /v2/devices, or `smartsip device add`."
 
 
 @dataclass(frozen=True, kw_only=True)
 class Caller:
-    """Who is calling, and what they may do. `owner_id` is whose things they see and make."""
+    """Who is calling, and what they may do: `owner_id` is whose things they see and make, `device` who it is if one."""
 
     owner_id: OwnerId
     owner_name: str
@@ -36,6 +40,12 @@ class Caller:
     scopes: frozenset[Scope]
     is_admin: bool = False
     expires_at: datetime | None = None
+    device: CallingDevice | None = None
+
+    @property
+    def device_number(self) -> int:
+        """What a device's own things are kept under; 0 is no device."""
+        return self.device.number if self.device else 0
 
     def may(self, scope: Scope) -> bool:
         """Whether this caller's credential is good for something."""
@@ -56,7 +66,7 @@ async def current_caller(connection: HTTPConnection, front: FrontDep) -> Caller:
     """
     offered = _offered_by_header(connection)
     if offered is not None:
-        caller = await caller_with(front, offered)
+        caller = await caller_with(front, offered, firmware=_firmware(connection))
     else:
         caller = await caller_by_path(front, connection)
     if caller is None:
@@ -69,20 +79,23 @@ async def current_caller(connection: HTTPConnection, front: FrontDep) -> Caller:
     return caller
 
 
-async def caller_with(front: Front, credential: str) -> Caller | None:
-    """Return who holds a credential; None if nobody does."""
+async def caller_with(front: Front, credential: str, *, firmware: str | None = None) -> Caller | None:
+    """Return who holds a credential; None if nobody does. `firmware` is what a device says it runs."""
     if is_same_secret(credential, front.settings.admin_token.get_secret_value()):
         return ADMINISTRATOR
-    return await _key_holder(front, credential)
+    return await _holder(front, credential, firmware)
 
 
 async def caller_by_path(front: Front, connection: HTTPConnection) -> Caller | None:
-    """Return who holds the key in the path's prefix; None if there is no prefix or nobody does."""
+    """Return who holds the credential in the path's prefix; None if there is no prefix or nobody does."""
     token: str | None = connection.scope.get("path_token")
-    return None if token is None else await _key_holder(front, token)
+    return None if token is None else await _holder(front, token, _firmware(connection))
 
 
-async def _key_holder(front: Front, credential: str) -> Caller | None:
+async def _holder(front: Front, credential: str, firmware: str | None) -> Caller | None:
+    if is_device_token(credential):
+        device = await front.devices.calling(credential, firmware=firmware)
+        return None if device is None else _caller_as(device)
     key = await front.keys.find(credential)
     return None if key is None else _caller_of(key)
 
@@ -96,6 +109,23 @@ def _caller_of(key: Key) -> Caller:
         is_admin=Scope.ADMIN in key.scopes,
         expires_at=key.expires_at,
     )
+
+
+def _caller_as(device: CallingDevice) -> Caller:
+    return Caller(
+        owner_id=device.owner_id,
+        owner_name=device.owner_name,
+        name=device.name,
+        scopes=frozenset({Scope.DEVICE}),
+        expires_at=device.expires_at,
+        device=device,
+    )
+
+
+def _firmware(connection: HTTPConnection) -> str | None:
+    """Return the firmware's version if it is told; one that cannot be shown is no reason not to pour."""
+    told = connection.headers.get(FIRMWARE_HEADER, "").strip()
+    return told if told and told.isascii() and told.isprintable() and len(told) <= MAX_FIRMWARE_CHARS else None
 
 
 def _offered_by_header(connection: HTTPConnection) -> str | None:
@@ -117,8 +147,19 @@ def require(*scopes: Scope) -> Callable[..., Awaitable[Caller]]:
 
     async def permitted(caller: CallerDep) -> Caller:
         if not caller.scopes.intersection(scopes):
-            needed = " or ".join(f"`{scope}`" for scope in scopes)
-            raise Forbidden(f"This needs a credential with the scope {needed}.")
+            raise Forbidden(_needed(scopes))
         return caller
 
     return permitted
+
+
+def _needed(scopes: tuple[Scope, ...]) -> str:
+    if scopes == (Scope.DEVICE,):
+        return f"This needs a device's own token. {HOW_TO_REGISTER}"
+    return f"This needs a credential with the scope {' or '.join(f'`{scope}`' for scope in scopes)}."
+
+
+async def calling_device(caller: Annotated[Caller, Depends(require(Scope.DEVICE))]) -> CallingDevice:
+    """Return the device that is calling, on routes that are for devices only."""
+    assert caller.device is not None, "only a device's token has the scope device"
+    return caller.device

@@ -9,7 +9,10 @@ from sqlalchemy.ext.asyncio import AsyncEngine
 
 from api.background import Background
 from api.hub import StreamHub
+from api.services.devices import DeviceStore
 from api.services.keys import KeyStore
+from api.services.profiles import ProfileStore
+from api.services.prompts import PromptStore
 from shared.adapters.celery_broker import create_celery
 from shared.adapters.celery_job_queue import CeleryJobQueue
 from shared.adapters.minio_object_store import MinioObjectStore
@@ -23,6 +26,7 @@ from shared.database.queries import Queries
 from shared.database.reads import JobReads
 from shared.database.ringer import Ringer
 from shared.database.submissions import Submissions
+from shared.encryption import Sealer
 from shared.ports.event_log import EventLog
 from shared.ports.job_queue import JobQueue
 from shared.ports.object_store import ObjectStore
@@ -47,7 +51,12 @@ class Front:
     subscriber: Subscriber
     hub: StreamHub
     objects: ObjectStore
+    buckets: dict[str, list[ObjectStore]]
+    """Buckets that devices write to themselves, by their owner's name."""
     keys: KeyStore
+    devices: DeviceStore
+    profiles: ProfileStore
+    prompts: PromptStore
     background: Background
 
 
@@ -99,6 +108,19 @@ async def open_front(settings: Settings) -> AsyncGenerator[Front]:
             subscriber=subscriber,
             hub=hub,
             objects=objects,
+            buckets=_device_buckets(settings, stack),
             keys=KeyStore(queries, believed_for=clocks.key_cache),
+            devices=DeviceStore(queries, Sealer(settings.master_key), clocks),
+            profiles=ProfileStore(queries, settings.profiles),
+            prompts=PromptStore(queries),
             background=background,
         )
+
+
+def _device_buckets(settings: Settings, stack: AsyncExitStack) -> dict[str, list[ObjectStore]]:
+    buckets: dict[str, list[ObjectStore]] = {}
+    for bucket, owner_name in settings.device_buckets.items():
+        store = MinioObjectStore(settings.objects.model_copy(update={"bucket": bucket}))
+        stack.callback(store.close)
+        buckets.setdefault(owner_name, []).append(store)
+    return buckets

@@ -1,5 +1,7 @@
 """A bare photo's parameters: the query of `POST /v2/jobs?kind=vision&…`, as a command without its image."""
 
+from collections.abc import Generator
+from contextlib import contextmanager
 from typing import Annotated, Literal
 from uuid import UUID
 
@@ -24,6 +26,7 @@ class PhotoQuery(BaseModel):
     timeout_s: float | None = None
     profile: str | None = None
     prompt: str | None = None
+    prompt_text: str | None = None
     on_disconnect: str | None = None
     label: list[LabelText] = []
 
@@ -53,21 +56,30 @@ class PhotoQuery(BaseModel):
         """
         given = self.model_dump(exclude_none=True, exclude={"label"})
         source = {"image": {"id": image_id}} | {
-            name: given.pop(name) for name in ("profile", "prompt") if name in given
+            name: given.pop(name) for name in ("profile", "prompt", "prompt_text") if name in given
         }
         labels = dict(text.split(":", 1) for text in self.label)
         document = given | {"input": source, "labels": labels}
-        try:
-            return SubmitVision.model_validate(document)
-        except ValidationError as error:
-            raise _named_as_parameters(refused(error, document)) from error
+        with named_as_parameters():
+            try:
+                return SubmitVision.model_validate(document)
+            except ValidationError as error:
+                raise refused(error, document) from error
 
 
-def _named_as_parameters(error: InvalidRequest) -> InvalidRequest:
-    if not isinstance(error, RefusedFields):
-        return error
-    return RefusedFields([InvalidField(_parameter(fault.field), fault.message) for fault in error.fields])
+@contextmanager
+def named_as_parameters() -> Generator[None]:
+    """Let refusals of a command's fields name the parameters that the fields were given as."""
+    try:
+        yield
+    except RefusedFields as error:
+        fields = [InvalidField(_parameter(fault.field), fault.message) for fault in error.fields]
+        raise RefusedFields(fields) from error
+    except InvalidRequest as error:
+        raise InvalidRequest(error.detail, field=_parameter(error.field or "")) from error
 
 
 def _parameter(field: str) -> str:
+    if field == "input":  # the only fault of the input as a whole: a prompt's name and a text
+        return "prompt_text"
     return "label" if field.startswith("labels") else field.removeprefix("input.")

@@ -2,9 +2,9 @@
 
 import asyncio
 import re
-from collections.abc import AsyncIterator, Coroutine, Sequence
+from collections.abc import AsyncIterator, Callable, Coroutine, Sequence
 from datetime import UTC, datetime
-from typing import Any, Final
+from typing import Any, Final, TypeAlias
 from uuid import UUID
 
 import msgspec
@@ -53,8 +53,15 @@ class Cancel(msgspec.Struct, tag="cancel", forbid_unknown_fields=True):
 
 _decode = msgspec.json.Decoder[Follow | Unfollow | Cancel](Follow | Unfollow | Cancel).decode  # pyright: ignore[reportArgumentType]
 _encode = msgspec.json.Encoder().encode
+Show: TypeAlias = Callable[[Entry], Entry | None]
+"""What a client is shown of an entry; None if it is shown nothing."""
 _FIELD: Final = re.compile(r"(?:field `|at `\$\.)(\w+)`")
 """How msgspec's sentences name a field: "missing required field `x`", "… - at `$.x`"."""
+
+
+def whole_entry(entry: Entry) -> Entry:
+    """Show everything."""
+    return entry
 
 
 class _Followed:
@@ -69,10 +76,11 @@ class _Followed:
 class JobSocket:
     """Serves an accepted WebSocket until one side ends it."""
 
-    def __init__(self, websocket: WebSocket, front: Front, caller: Caller) -> None:
+    def __init__(self, websocket: WebSocket, front: Front, caller: Caller, *, show: Show = whole_entry) -> None:
         self._websocket = websocket
         self._front = front
         self._caller = caller
+        self._show = show
         self._followed: dict[JobId, _Followed] = {}
         self._work: set[asyncio.Task[None]] = set()
         self._sending = asyncio.Lock()
@@ -226,8 +234,9 @@ class JobSocket:
     async def _pump(self, reader: Reader) -> None:
         head = b'{"job_id":"%b","id":"' % str(reader.job_id).encode()
         while (batch := await reader.next()) is not None:
-            if batch:
-                await self._send_texts([_text_of(head, entry) for entry in batch])
+            shown = [entry for entry in map(self._show, batch) if entry is not None]
+            if shown:
+                await self._send_texts([_text_of(head, entry) for entry in shown])
             reader.last_sent_at = asyncio.get_running_loop().time()  # the server's pings are this stream's heartbeat
 
     async def _cancel(self, job_id: JobId) -> None:

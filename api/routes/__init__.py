@@ -5,13 +5,18 @@ from typing import Final
 from fastapi import APIRouter
 
 from api.routes import (
+    device_jobs,
+    devices,
     events,
     health,
     home,
+    image_library,
     images,
     jobs,
     keys,
     metrics,
+    profiles,
+    prompts,
     providers,
     submissions,
     websockets,
@@ -22,6 +27,11 @@ ROUTERS: Final[tuple[APIRouter, ...]] = (
     jobs.router,
     events.router,
     websockets.router,
+    device_jobs.router,  # before `devices`, whose ids would take `me` for one
+    devices.router,
+    profiles.router,
+    prompts.router,
+    image_library.router,
     images.router,
     providers.router,
     keys.router,

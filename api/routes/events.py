@@ -2,6 +2,8 @@
 
 import functools
 import time
+from collections.abc import Generator
+from contextlib import contextmanager
 from typing import Annotated, Final
 from uuid import UUID
 
@@ -11,6 +13,7 @@ from pydantic import BaseModel, ConfigDict, Field
 from api.auth import Caller, require
 from api.cursors import cursor_from
 from api.dependencies import FrontDep
+from api.dialect import Framer
 from api.front import Front
 from api.metrics import observe_first_token
 from api.relay import Outcome, Reader
@@ -63,22 +66,58 @@ async def get_events(
     Each has an `id` (`attempt.seq`), which a browser sends back as `Last-Event-ID`; others may use `?after=`. An event
     `restarted` voids everything before it. Comments come every 15 seconds while nothing happens.
     """
+    return await events_of(front, request, caller.owner_id, JobId(job_id), after=query.after)
+
+
+async def events_of(
+    front: Front,
+    request: Request,
+    owner_id: OwnerId,
+    job_id: JobId,
+    *,
+    after: str | None,
+    framer: Framer | None = None,
+) -> Response:
+    """Return a job's events from where the request says, framed as ours unless there is a `framer`.
+
+    Raises:
+        NotFound: if there is no such job of this owner.
+        InvalidRequest: if there can be no such place in its events.
+        TooManyStreams: if the owner has as many open as allowed.
+    """
     # The header is the newer of the two: a browser that comes back repeats the URL it was first given.
     header = request.headers.get("last-event-id")
-    after = cursor_from(header, field="Last-Event-ID") if header else cursor_from(query.after)
-    front.hub.claim_stream(caller.owner_id)
-    try:
-        reader, view = await open_reader(front, caller.owner_id, JobId(job_id), after)
-    except BaseException:
-        front.hub.release_stream(caller.owner_id)
-        raise
+    place = cursor_from(header, field="Last-Event-ID") if header else cursor_from(after)
+    with claimed_stream(front, owner_id):
+        reader, view = await open_reader(front, owner_id, job_id, place)
     if reader.is_over:
         reader.close(Outcome.ENDED)
-        front.hub.release_stream(caller.owner_id)
+        front.hub.release_stream(owner_id)
         return Response(status_code=204)
     return stream_of(
-        front, reader, caller.owner_id, policy=view.on_disconnect, kind=view.kind, is_resumed=after != START
+        front,
+        reader,
+        owner_id,
+        policy=view.on_disconnect,
+        kind=view.kind,
+        is_resumed=place != START,
+        framer=framer,
     )
+
+
+@contextmanager
+def claimed_stream(front: Front, owner_id: OwnerId) -> Generator[None]:
+    """Count a stream of the owner's, to be released when it ends; or at once, if an error leaves the block.
+
+    Raises:
+        TooManyStreams: if the owner has as many open as allowed.
+    """
+    front.hub.claim_stream(owner_id)
+    try:
+        yield
+    except BaseException:
+        front.hub.release_stream(owner_id)
+        raise
 
 
 def stream_of(
@@ -89,6 +128,7 @@ def stream_of(
     policy: OnDisconnect,
     kind: Kind,
     is_resumed: bool = False,
+    framer: Framer | None = None,
     headers: dict[str, str] | None = None,
 ) -> EventStream:
     """Return a reader that has begun as a stream of the owner's, which was claimed before."""
@@ -100,7 +140,7 @@ def stream_of(
 
     return EventStream(
         reader,
-        SSEFramer(),
+        framer or SSEFramer(),
         send_timeout=front.settings.clocks.send,
         on_end=on_end,
         on_first_delta=None if is_resumed else functools.partial(_note_first_delta, reader.job_id, kind),

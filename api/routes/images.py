@@ -1,157 +1,145 @@
-"""Images: upload, look up, fetch. What is served was stored as it came and is never run: nosniff, sandboxed."""
+"""The bytes of images: upload, fetch, link. What is served was decoded by a worker first, and is never run."""
 
 from datetime import UTC, datetime, timedelta
 from typing import Annotated, Any, Final
 from uuid import UUID
 
-from fastapi import APIRouter, Depends, Request, Response
-from pydantic import BaseModel, ConfigDict, Field
-from starlette.datastructures import UploadFile
-from starlette.exceptions import HTTPException
+from fastapi import APIRouter, Depends, Query, Request, Response
 
 from api.auth import Caller, require
-from api.body import read_body
 from api.dependencies import FrontDep
+from api.front import Front
+from api.image_body import DOCUMENTED, read_image
+from api.preferences import idempotency_key, preferred_wait_s
+from api.routes.answers import CLIENT_CLOSED_REQUEST, PROBLEM, Documented
+from api.routes.image_models import LinkOut, UploadedOut, shown
+from api.routes.image_queries import LinkQuery, NoQuery, UploadQuery
 from api.scopes import Scope
+from api.services.image_library import photo_of, remark
+from api.services.image_opening import check_opened, ensure_ready, open_image
 from api.services.images import ImageView, image_of, store_image
-from shared.domain.errors import InvalidRequest, MalformedRequest, UnsupportedMediaType
-
-LINK_LIFETIME: Final = timedelta(hours=1)
-MULTIPART_OVERHEAD_BYTES: Final = 64 * 1024
-RAW_TYPES: Final = frozenset({"", "application/octet-stream", "application/x-www-form-urlencoded"})
-"""Besides image/*; the last is what curl's --data-binary says of anything."""
-FORM_FIELDS: Final = ("image", "file")
+from api.services.job_documents import job_links
+from api.services.room import check_room
+from api.services.watch import ClientLeft, unless_client_leaves
+from shared.domain.ids import JobId
+from shared.domain.jobs import QUEUE_OF, Kind
 
 router = APIRouter(prefix="/v2/images", tags=["images"])
 Uploader = Annotated[Caller, Depends(require(Scope.IMAGES))]
+NoParameters = Annotated[NoQuery, Query()]
 
-_binary: Final = {"schema": {"type": "string", "format": "binary"}}
-_form: Final = {"type": "object", "required": ["image"], "properties": {"image": _binary["schema"]}}
-_UPLOAD_BODY: Final[dict[str, Any]] = {  # an OpenAPI fragment
-    "requestBody": {
-        "required": True,
-        "content": {
-            "image/jpeg": _binary,
-            "image/png": _binary,
-            "image/webp": _binary,
-            "multipart/form-data": {"schema": _form},
-        },
-    }
+JPEG: Final = "image/jpeg"
+_bytes: Final = {"schema": {"type": "string", "format": "binary"}}
+_SHOWN: Final[Documented] = {
+    200: {"content": {"image/*": _bytes}},
+    304: {"description": "The caller has it already"},
+    404: PROBLEM | {"description": "No such image, or another owner's"},
+    422: PROBLEM | {"description": "It turned out to be no image, and is not stored any more"},
+    503: PROBLEM | {"description": "It was not opened yet: ask again"},
 }
-
-
-class ImageOut(BaseModel):
-    """A stored image."""
-
-    model_config = ConfigDict(extra="forbid")
-
-    id: UUID
-    media_type: Annotated[str, Field(examples=["image/jpeg"])]
-    size_bytes: int
-    width: int
-    height: int
-    sha256: Annotated[str, Field(description="Of the content, in hexadecimal; the same photo is stored once.")]
-    created_at: datetime
-    links: dict[str, str]
-
-
-class LinkedImageOut(ImageOut):
-    """A stored image and a link that serves it without a credential for an hour."""
-
-    url: str
-    url_expires_at: datetime
+_UPLOAD: Final[dict[str, Any]] = DOCUMENTED | {  # an OpenAPI fragment
+    "parameters": [
+        {"name": "Prefer", "in": "header", "schema": {"type": "string"}, "example": "wait=10"},
+        {"name": "Idempotency-Key", "in": "header", "schema": {"type": "string", "maxLength": 255}},
+    ]
+}
 
 
 @router.post(
     "",
     status_code=201,
+    response_model=UploadedOut,
     summary="Upload an image, raw or as a form",
-    responses={200: {"model": ImageOut, "description": "This owner had stored the same photo before"}},
-    openapi_extra=_UPLOAD_BODY,
+    responses={200: {"model": UploadedOut, "description": "This owner had stored the same photo before"}},
+    openapi_extra=_UPLOAD,
 )
-async def upload_image(request: Request, response: Response, front: FrontDep, caller: Uploader) -> ImageOut:
-    """Store a JPEG, PNG or WebP of up to 20 MB: as the body, or as the field `image` of a multipart form."""
-    content, field = await _uploaded(request, limit=front.settings.limits.image_bytes)
+async def upload_image(
+    query: Annotated[UploadQuery, Query()], request: Request, response: Response, front: FrontDep, caller: Uploader
+) -> UploadedOut | Response:
+    """Store a JPEG, PNG or WebP of up to 20 MB: as the body, or as the field `image` of a multipart form.
+
+    It is shown once a worker has opened it and removed its metadata, which `Prefer: wait=N` waits for. The same photo
+    is the same image, so repeating an upload is harmless with and without an `Idempotency-Key`.
+    """
+    labels = query.labels()
+    wait_s = preferred_wait_s(request.headers, longest_s=front.settings.limits.wait_s)
+    idempotency_key(request.headers)  # refused if malformed; the content itself is the key
+    content, field = await read_image(request, limit=front.settings.limits.image_bytes)
+    await check_room(front, caller.owner_id, QUEUE_OF[Kind.UPLOAD])
     image = await store_image(front, caller.owner_id, content, field=field)
+    if query.tag or labels:
+        await remark(front, caller.owner_id, image.id, more_tags=query.tag, labels=labels)
+    photo = await photo_of(front, caller.owner_id, image.id)
+    job_id = None if image.is_ready else await open_image(front, image)
+    if job_id is not None and wait_s:
+        try:
+            await unless_client_leaves(request, _opened(front, job_id, field=field, within_s=wait_s))
+        except ClientLeft:
+            return Response(status_code=CLIENT_CLOSED_REQUEST)
+        photo = await photo_of(front, caller.owner_id, image.id)
     response.status_code = 201 if image.is_new else 200
     response.headers["Location"] = f"/v2/images/{image.id}"
-    return ImageOut(**_shown(image))
+    if wait_s is not None:
+        response.headers["Preference-Applied"] = f"wait={wait_s}"
+    is_pending = job_id is not None and not photo.image.is_ready
+    return UploadedOut(**shown(photo), job=job_links(job_id)["self"] if job_id and is_pending else None)
 
 
-@router.get("/{image_id}", summary="What is known about an image, and a link to it")
-async def get_image(image_id: UUID, front: FrontDep, caller: Uploader) -> LinkedImageOut:
-    """Return an image's facts and a presigned link for it; another owner's image is not found."""
-    image = await image_of(front, caller.owner_id, image_id)
-    until = datetime.now(UTC) + LINK_LIFETIME
-    url = await front.objects.presign(image.object_key, expires=LINK_LIFETIME, media_type=image.media_type)
-    return LinkedImageOut(**_shown(image), url=url, url_expires_at=until)
+@router.get("/{image_id}/content", summary="The image itself", response_class=Response, responses=_SHOWN)
+async def get_content(
+    image_id: UUID, query: NoParameters, request: Request, front: FrontDep, caller: Uploader
+) -> Response:
+    """Return the image, freed of its metadata. One that nobody has opened yet is waited for up to 10 seconds."""
+    image = await ensure_ready(front, await image_of(front, caller.owner_id, image_id))
+    return await _served(request, front, image.object_key, media_type=image.media_type, tag=_tag_of(image))
 
 
-@router.get(
-    "/{image_id}/content",
-    summary="The image itself",
-    response_class=Response,
-    responses={200: {"content": {"image/*": _binary}}, 304: {"description": "The caller has it already"}},
-)
-async def get_content(image_id: UUID, request: Request, front: FrontDep, caller: Uploader) -> Response:
-    """Return the bytes that were uploaded."""
-    image = await image_of(front, caller.owner_id, image_id)
+@router.get("/{image_id}/thumbnail", summary="The image, small", response_class=Response, responses=_SHOWN)
+async def get_thumbnail(
+    image_id: UUID, query: NoParameters, request: Request, front: FrontDep, caller: Uploader
+) -> Response:
+    """Return a JPEG of at most 320 pixels a side. A JPEG that is as small itself is its own thumbnail."""
+    image = await ensure_ready(front, await image_of(front, caller.owner_id, image_id))
+    if image.thumbnail_key is None:
+        return await _served(request, front, image.object_key, media_type=image.media_type, tag=_tag_of(image))
+    return await _served(request, front, image.thumbnail_key, media_type=JPEG, tag=f"{_tag_of(image)}-thumbnail")
+
+
+@router.get("/{image_id}/link", summary="A link that serves the image without a credential")
+async def get_link(image_id: UUID, query: Annotated[LinkQuery, Query()], front: FrontDep, caller: Uploader) -> LinkOut:
+    """Return a presigned link to the object store, good for as long as asked for: a minute to a week."""
+    image = await ensure_ready(front, await image_of(front, caller.owner_id, image_id))
+    lifetime = timedelta(seconds=query.expires_s)
+    expires_at = datetime.now(UTC) + lifetime
+    url = await front.objects.presign(image.object_key, expires=lifetime, media_type=image.media_type)
+    return LinkOut(url=url, expires_at=expires_at)
+
+
+async def _opened(front: Front, job_id: JobId, *, field: str, within_s: float) -> None:
+    """Wait for an image to be opened, as long as the caller wants to; refuse it if it is none."""
+    ending = await front.hub.wait_for_end(job_id, within_s)
+    if ending is not None:
+        check_opened(ending, field=field)
+
+
+def _tag_of(image: ImageView) -> str:
+    return image.content_sha256 or image.sha256
+
+
+async def _served(request: Request, front: Front, key: str, *, media_type: str, tag: str) -> Response:
     headers = {
-        "ETag": f'"{image.sha256}"',
+        "ETag": f'"{tag}"',
         "Cache-Control": "private, max-age=31536000, immutable",
         "X-Content-Type-Options": "nosniff",
         "Content-Security-Policy": "default-src 'none'; sandbox",
         "Content-Disposition": "inline",
     }
-    if headers["ETag"] in request.headers.get("if-none-match", ""):
+    if _has(request, headers["ETag"]):
         return Response(status_code=304, headers=headers)
-    content = await front.objects.get(image.object_key)
-    return Response(content, media_type=image.media_type, headers=headers)
+    return Response(await front.objects.get(key), media_type=media_type, headers=headers)
 
 
-async def _uploaded(request: Request, *, limit: int) -> tuple[bytes, str]:
-    """Return the uploaded bytes and the name of the field they came in."""
-    media_type = request.headers.get("content-type", "").partition(";")[0].strip().lower()
-    if media_type == "multipart/form-data":
-        return await _from_form(request, limit)
-    if media_type in RAW_TYPES or media_type.startswith("image/"):
-        return await read_body(request, limit=limit), "body"
-    raise UnsupportedMediaType(
-        f"Send the image as image/jpeg, image/png, image/webp or multipart/form-data, not {media_type[:80]!r}.",
-        field="Content-Type",
-    )
-
-
-async def _from_form(request: Request, limit: int) -> tuple[bytes, str]:
-    # Read whole and counted first: the form's parser has no limit on a file of its own.
-    body = await read_body(request, limit=limit + MULTIPART_OVERHEAD_BYTES)
-    replayed = Request(request.scope, _once(body))
-    try:
-        async with replayed.form(max_files=1, max_fields=4) as form:
-            for name in FORM_FIELDS:
-                part = form.get(name)
-                if isinstance(part, UploadFile):
-                    return await part.read(), name
-    except HTTPException as error:
-        raise MalformedRequest(f"The form could not be read: {error.detail}") from error
-    raise InvalidRequest("The form needs a file in the field `image`.", field="image")
-
-
-def _once(body: bytes) -> Any:  # ASGI's receive, which Starlette types as a mutable mapping
-    async def receive() -> dict[str, Any]:
-        return {"type": "http.request", "body": body, "more_body": False}
-
-    return receive
-
-
-def _shown(image: ImageView) -> dict[str, Any]:
-    return {
-        "id": image.id,
-        "media_type": image.media_type,
-        "size_bytes": image.size_bytes,
-        "width": image.width,
-        "height": image.height,
-        "sha256": image.sha256,
-        "created_at": image.created_at,
-        "links": {"self": f"/v2/images/{image.id}", "content": f"/v2/images/{image.id}/content"},
-    }
+def _has(request: Request, tag: str) -> bool:
+    """Whether the caller has this content (RFC 9110 section 13.1.2: tags are compared weakly)."""
+    listed = ",".join(request.headers.getlist("if-none-match")).split(",")
+    return not {"*", tag}.isdisjoint(part.strip().removeprefix("W/") for part in listed)

@@ -7,7 +7,7 @@ from uuid import UUID
 from fastapi import APIRouter, Depends, Query, Response
 from pydantic import AwareDatetime, BaseModel, ConfigDict, Field, StringConstraints, field_validator
 
-from api.auth import Caller, require
+from api.auth import HOW_TO_REGISTER, Caller, require
 from api.dependencies import FrontDep
 from api.scopes import Scope
 from api.services.keys import Key
@@ -24,13 +24,20 @@ class KeyIn(BaseModel):
 
     model_config = ConfigDict(extra="forbid", frozen=True)
 
-    name: Annotated[KeyName, Field(examples=["kitchen dispenser"])]
-    scopes: Annotated[frozenset[Scope], Field(min_length=1, examples=[["device"]])]
+    name: Annotated[KeyName, Field(examples=["night shift"])]
+    scopes: Annotated[frozenset[Scope], Field(min_length=1, examples=[["jobs", "images"]])]
     owner: Annotated[
         OwnerName | None,
         Field(description="Whose key it is; made if there is none of that name. Only administrators name another."),
     ] = None
     expires_at: AwareDatetime | None = None
+
+    @field_validator("scopes", mode="after")
+    @classmethod
+    def _are_a_keys(cls, scopes: frozenset[Scope]) -> frozenset[Scope]:
+        if Scope.DEVICE in scopes:
+            raise ValueError(f"`device` is for devices' own tokens. {HOW_TO_REGISTER}")
+        return scopes
 
     @field_validator("expires_at", mode="after")
     @classmethod

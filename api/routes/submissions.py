@@ -12,16 +12,17 @@ from api.body import read_body
 from api.dependencies import FrontDep
 from api.errors import refused
 from api.front import Front
-from api.photo_query import PhotoQuery
+from api.photo_query import PhotoQuery, named_as_parameters
 from api.preferences import idempotency_key, preferred_wait_s
 from api.routes.answers import CLIENT_CLOSED_REQUEST, PROBLEM, REFUSED, Documented, answer, whole_job
-from api.routes.events import stream_of
+from api.routes.events import claimed_stream, stream_of
 from api.routes.job_models import AcceptedModel, JobModel
 from api.scopes import Scope
 from api.services.images import store_image
 from api.services.job_documents import accepted_document, job_links
 from api.services.room import check_room
 from api.services.submit import NO_IMAGES, accept, prepare, resolve_model
+from api.services.vision import resolve_vision
 from api.services.watch import ClientLeft, accept_and_read, ends_within
 from api.streaming import EVENT_STREAM
 from shared.database.submissions import Inserted, NewJob
@@ -47,7 +48,8 @@ _TAKES: Final[dict[str, Any]] = {  # an OpenAPI fragment
             ("model", {"type": "string"}, "`provider/model`."),
             ("timeout_s", {"type": "number"}, "seconds the job may take, waiting included."),
             ("profile", {"type": "string"}, "the device profile whose envelope holds."),
-            ("prompt", {"type": "string"}, "instead of the built-in one."),
+            ("prompt", {"type": "string"}, "the stored prompt to ask: `name` or `name@version`."),
+            ("prompt_text", {"type": "string"}, "a prompt of its own instead."),
             ("on_disconnect", {"enum": ["continue", "cancel"]}, "what becomes of the job if the caller leaves."),
             ("label", {"type": "array", "items": {"type": "string"}}, "`name:value`."),
         )
@@ -118,12 +120,8 @@ async def submit_job(
 
 
 async def _answer_with_events(front: Front, new: NewJob) -> Response:
-    front.hub.claim_stream(new.owner_id)
-    try:
+    with claimed_stream(front, new.owner_id):
         reader, inserted = await accept_and_read(front, new)
-    except BaseException:
-        front.hub.release_stream(new.owner_id)
-        raise
     return stream_of(front, reader, new.owner_id, policy=new.on_disconnect, kind=new.kind, headers=_headers(inserted))
 
 
@@ -176,8 +174,10 @@ async def _photo_command(
             field="Content-Type",
         )
     query = PhotoQuery.read(request.query_params)
-    query.command(UUID(int=0))  # whatever can be refused is refused before anything is stored
+    asked = query.command(UUID(int=0)).input  # whatever can be refused is refused before anything is stored
     resolve_model(front, query.model)
+    with named_as_parameters():
+        await resolve_vision(front, caller, asked)
     content = await read_body(request, limit=front.settings.limits.image_bytes)
     await check_room(front, caller.owner_id, QUEUE_OF[Kind.VISION])
     image = await store_image(front, caller.owner_id, content, field="body")

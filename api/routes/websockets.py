@@ -20,7 +20,7 @@ from api.dependencies import FrontDep
 from api.front import Front
 from api.scopes import Scope
 from api.services.watch import open_reader
-from api.sockets import JobSocket
+from api.sockets import JobSocket, Show, whole_entry
 from shared.domain.errors import Forbidden, InvalidRequest
 from shared.domain.ids import JobId
 
@@ -33,13 +33,26 @@ SocketCaller = Annotated[Caller, Depends(require(Scope.JOBS))]
 @router.websocket("/jobs/{job_id}/ws")
 async def follow_job(websocket: WebSocket, job_id: UUID, front: FrontDep, caller: SocketCaller) -> None:
     """Send one job's events from the beginning, or from `?after=`, and close when it has ended."""
-    _check(websocket, front, known={"after"})
+    check_handshake(websocket, front, known={"after"})
+    await serve_job(websocket, front, caller, JobId(job_id))
+
+
+async def serve_job(
+    websocket: WebSocket, front: Front, caller: Caller, job_id: JobId, *, show: Show = whole_entry
+) -> None:
+    """Serve one job's events over a socket whose handshake was checked.
+
+    Raises:
+        NotFound: if there is no such job of this owner.
+        InvalidRequest: if there can be no such place in its events.
+        TooManyStreams: if the owner has as many open as allowed.
+    """
     after = cursor_from(websocket.query_params.get("after"))
     front.hub.claim_stream(caller.owner_id)
     try:
-        reader, view = await open_reader(front, caller.owner_id, JobId(job_id), after)
+        reader, view = await open_reader(front, caller.owner_id, job_id, after)
         await websocket.accept(_subprotocol(websocket))
-        await JobSocket(websocket, front, caller).serve_one(reader, view)
+        await JobSocket(websocket, front, caller, show=show).serve_one(reader, view)
     finally:
         front.hub.release_stream(caller.owner_id)
 
@@ -47,7 +60,7 @@ async def follow_job(websocket: WebSocket, job_id: UUID, front: FrontDep, caller
 @router.websocket("/ws")
 async def follow_jobs(websocket: WebSocket, front: FrontDep, caller: SocketCaller) -> None:
     """Send the events of every job the client asks for, until it closes the socket."""
-    _check(websocket, front, known=set())
+    check_handshake(websocket, front, known=set())
     front.hub.claim_stream(caller.owner_id)
     try:
         await websocket.accept(_subprotocol(websocket))
@@ -56,10 +69,14 @@ async def follow_jobs(websocket: WebSocket, front: FrontDep, caller: SocketCalle
         front.hub.release_stream(caller.owner_id)
 
 
-def _check(websocket: WebSocket, front: Front, *, known: set[str]) -> None:
+def check_handshake(websocket: WebSocket, front: Front, *, known: set[str]) -> None:
     """Refuse other sites' pages, and parameters that mean nothing.
 
     A page of another site cannot read our answers over HTTP, but a WebSocket has no such rule (RFC 6455 section 10.2).
+
+    Raises:
+        Forbidden: if it is such a page.
+        InvalidRequest: if a parameter is none of `known`.
     """
     origin = websocket.headers.get("origin")
     host = websocket.headers.get("host")

@@ -1,4 +1,4 @@
-"""Photos: stored once per owner and content, found by id or by the name a device gave them.
+"""Photos: stored once per owner and content, found by id.
 
 The object is put before its row is written: a photo whose row failed is stored again under the same key when the
 caller tries again. Nothing is decoded here, only sniffed.
@@ -16,7 +16,8 @@ from sqlalchemy.engine import Row
 from api.front import Front
 from shared.database.statements import images as statements
 from shared.domain.errors import NotFound
-from shared.domain.ids import ImageId, OwnerId, uuid7
+from shared.domain.ids import DeviceId, ImageId, OwnerId, uuid7
+from shared.domain.image_keys import original_key
 from shared.domain.images import ImageFacts, sniff
 
 SMALL_BYTES: Final = 64 * 1024
@@ -25,7 +26,7 @@ SMALL_BYTES: Final = 64 * 1024
 
 @dataclass(frozen=True, kw_only=True)
 class ImageView:
-    """A stored image. `is_new` tells whether this very call stored it."""
+    """A stored image, as its row is; `sha256` is of what was sent. `is_new` tells whether this very call stored it."""
 
     id: ImageId
     owner_id: OwnerId
@@ -36,19 +37,21 @@ class ImageView:
     height: int
     object_key: str
     created_at: datetime
+    ready_at: datetime | None
+    content_sha256: str | None
+    thumbnail_key: str | None
     is_new: bool = False
 
-
-@dataclass(frozen=True, kw_only=True)
-class NamedImage:
-    """What a device's name for a photo means, and since when."""
-
-    image: ImageView
-    named_at: datetime
+    @property
+    def is_ready(self) -> bool:
+        """Whether a worker has opened it and freed it of metadata; before that it is shown to nobody."""
+        return self.ready_at is not None
 
 
-async def store_image(front: Front, owner_id: OwnerId, content: bytes, *, field: str = "image") -> ImageView:
-    """Store a photo unless this owner has it already; `field` is where the caller put it.
+async def store_image(
+    front: Front, owner_id: OwnerId, content: bytes, *, field: str = "image", device_id: DeviceId | None = None
+) -> ImageView:
+    """Store a photo unless this owner has it already; `field` is where the caller put it, `device_id` who took it.
 
     Raises:
         InvalidRequest: if the content is not an image this system takes; nothing was stored.
@@ -57,8 +60,8 @@ async def store_image(front: Front, owner_id: OwnerId, content: bytes, *, field:
     facts, sha256 = await _examine(content, max_pixels=front.settings.limits.image_pixels, field=field)
     known = await front.queries.rows(statements.image_with_content(owner_id, sha256))
     if known:
-        return _view(known[0])
-    object_key = f"images/{owner_id}/{sha256.hex()}.{facts.extension}"
+        return view_of(known[0])
+    object_key = original_key(owner_id, sha256, facts.extension)
     await front.objects.put(object_key, content, media_type=facts.media_type)
     values = {
         "id": uuid7(),
@@ -69,19 +72,13 @@ async def store_image(front: Front, owner_id: OwnerId, content: bytes, *, field:
         "width": facts.width,
         "height": facts.height,
         "object_key": object_key,
+        "device_id": device_id,
     }
     added = await front.queries.rows(statements.new_image(values))
     if added:
-        return replace(_view(added[0]), is_new=True)
+        return replace(view_of(added[0]), is_new=True)
     same = await front.queries.rows(statements.image_with_content(owner_id, sha256))  # stored by another, just now
-    return _view(same[0])
-
-
-async def store_named_image(front: Front, owner_id: OwnerId, content: bytes, *, bucket: str, name: str) -> ImageView:
-    """Store a photo and let a device's name mean it from now on."""
-    image = await store_image(front, owner_id, content)
-    await front.queries.rows(statements.name_for_image(owner_id, bucket, name, image.id))
-    return image
+    return view_of(same[0])
 
 
 async def image_of(front: Front, owner_id: OwnerId, image_id: UUID) -> ImageView:
@@ -92,20 +89,13 @@ async def image_of(front: Front, owner_id: OwnerId, image_id: UUID) -> ImageView
     """
     rows = await front.queries.rows(statements.image_with_id(owner_id, image_id))
     if not rows:
-        raise NotFound("There is no image with this id.")
-    return _view(rows[0])
+        raise no_such_image()
+    return view_of(rows[0])
 
 
-async def named_image(front: Front, owner_id: OwnerId, bucket: str, name: str) -> NamedImage:
-    """Return the image that a name means to this owner.
-
-    Raises:
-        NotFound: if it means nothing.
-    """
-    rows = await front.queries.rows(statements.image_with_name(owner_id, bucket, name))
-    if not rows:
-        raise NotFound("no such image")
-    return NamedImage(image=_view(rows[0]), named_at=rows[0].stored_at)
+def no_such_image() -> NotFound:
+    """Return the one error for an image that does not exist and for another owner's."""
+    return NotFound("There is no image with this id.")
 
 
 async def _examine(content: bytes, *, max_pixels: int, field: str) -> tuple[ImageFacts, bytes]:
@@ -115,7 +105,8 @@ async def _examine(content: bytes, *, max_pixels: int, field: str) -> tuple[Imag
     return examined() if len(content) <= SMALL_BYTES else await asyncio.to_thread(examined)
 
 
-def _view(row: Row[Any]) -> ImageView:  # Any: the columns of statements.images
+def view_of(row: Row[*tuple[Any, ...]]) -> ImageView:  # Any: the columns of the table
+    """Return an image from a row that has all its columns."""
     return ImageView(
         id=ImageId(row.id),
         owner_id=OwnerId(row.owner_id),
@@ -126,4 +117,7 @@ def _view(row: Row[Any]) -> ImageView:  # Any: the columns of statements.images
         height=row.height,
         object_key=row.object_key,
         created_at=row.created_at,
+        ready_at=row.ready_at,
+        content_sha256=row.content_sha256 and row.content_sha256.hex(),
+        thumbnail_key=row.thumbnail_key,
     )

@@ -9,14 +9,17 @@ from uuid import UUID
 from api.auth import Caller
 from api.front import Front
 from api.services.images import image_of
+from api.services.vision import resolve_vision
 from shared.database.submissions import Inserted, NewJob
 from shared.domain.commands import (
+    ChatInput,
     ImagePart,
     ImageSource,
     JobSpec,
     StoredImage,
     SubmitChat,
     SubmitVision,
+    VisionTask,
 )
 from shared.domain.errors import InvalidRequest, NotFound
 from shared.domain.ids import new_job_id
@@ -32,7 +35,7 @@ async def submit(
     command: SubmitChat | SubmitVision,
     *,
     idempotency_key: str | None = None,
-    fair_key: int | None = None,
+    known_images: frozenset[UUID] = NO_IMAGES,
 ) -> Inserted:
     """Accept a job; once this returns it is committed and will end.
 
@@ -42,7 +45,7 @@ async def submit(
         QuotaExceeded: if too many of the owner's jobs are waiting.
         Unavailable: if PostgreSQL is away.
     """
-    new = await prepare(front, caller, command, idempotency_key=idempotency_key, fair_key=fair_key)
+    new = await prepare(front, caller, command, idempotency_key=idempotency_key, known_images=known_images)
     return await accept(front, new)
 
 
@@ -52,7 +55,6 @@ async def prepare(
     command: SubmitChat | SubmitVision,
     *,
     idempotency_key: str | None = None,
-    fair_key: int | None = None,
     known_images: frozenset[UUID] = NO_IMAGES,
 ) -> NewJob:
     """Return the job a command amounts to, checked; nothing is stored yet, and the job has its id.
@@ -60,24 +62,26 @@ async def prepare(
     `known_images` are ids that need no check, because the caller has just looked them up. Raises as `submit`.
     """
     kind = Kind(command.kind)
-    model = resolve_model(front, command.model)
+    model = resolve_model(front, command.model or (caller.device.model if caller.device else None))
     deadline = _deadline(command, kind)
     await _check_images(front, caller, command, known_images)
+    task = command.input if isinstance(command, SubmitChat) else await resolve_vision(front, caller, command.input)
     return NewJob(
         id=new_job_id(),
         owner_id=caller.owner_id,
-        fair_key=-caller.owner_id if fair_key is None else fair_key,
+        fair_key=caller.device.number if caller.device else -caller.owner_id,
         queue=QUEUE_OF[kind],
         kind=kind,
         model=model,
         deadline=deadline,
-        payload=_payload(command, kind, model),
+        payload=_payload(command, kind, model, task),
         request_hash=_hash(command),
         waiting_cap=front.settings.limits.waiting_per_owner,
         on_disconnect=command.on_disconnect,
         labels=dict(command.labels) or None,
         idempotency_key=idempotency_key,
         rung=front.ringer.has_room(QUEUE_OF[kind]),
+        image_id=_subject(command),
     )
 
 
@@ -116,8 +120,15 @@ def resolve_model(front: Front, model: str | None) -> str:
     return model
 
 
-def _payload(command: SubmitChat | SubmitVision, kind: Kind, model: str) -> bytes:
-    spec = JobSpec(kind=kind, model=model, input=command.input, parameters=command.parameters)
+def _subject(command: SubmitChat | SubmitVision) -> UUID | None:
+    """Return the stored photo that a job is about."""
+    if isinstance(command, SubmitVision) and isinstance(command.input.image, StoredImage):
+        return command.input.image.id
+    return None
+
+
+def _payload(command: SubmitChat | SubmitVision, kind: Kind, model: str, task: ChatInput | VisionTask) -> bytes:
+    spec = JobSpec(kind=kind, model=model, input=task, parameters=command.parameters)
     return spec.model_dump_json(exclude_defaults=True).encode()
 
 

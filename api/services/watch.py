@@ -12,6 +12,7 @@ from api.front import Front
 from api.relay import Outcome, Reader, queued_entry
 from api.services.cancel import cancel_if_abandoned
 from api.services.submit import accept
+from shared.database.looks import Look
 from shared.database.submissions import Inserted, NewJob
 from shared.database.views import JobView, Snapshot
 from shared.domain.errors import NotFound
@@ -99,10 +100,15 @@ async def job_of(front: Front, owner_id: OwnerId | None, job_id: JobId) -> tuple
     look = await front.looks.look(job_id)
     if look is None or owner_id not in (None, look.job.owner_id):
         raise no_such_job()
+    return await placed(front, look), look.reply
+
+
+async def placed(front: Front, look: Look) -> JobView:
+    """Return a job that was looked at, with its position if it waits to be taken."""
     view = look.job
     if view.state is State.QUEUED and view.run_after is None:
-        view = msgspec.structs.replace(view, position=await front.reads.place_in_line(view, look.fair_key))
-    return view, look.reply
+        return msgspec.structs.replace(view, position=await front.reads.place_in_line(view, look.fair_key))
+    return view
 
 
 def no_such_job() -> NotFound:

@@ -1,8 +1,8 @@
 """The SmartSip dispenser's firmware as it is in the field: `PUT /<bucket>/<name>.jpg`, then `POST /smartsip/upload`.
 
-Both constants the firmware has for addresses are set to `http://host:port/d/<key with the scope device>`. Intentional
-differences from the old system: commands are inside the safety envelope, values are always strings, and an error
-never repeats an address or a credential.
+Both constants the firmware has for addresses are set to `http://host:port/d/<the device's token>`. Intentional
+differences from the old system: each device has photos of its own, commands are inside the safety envelope, values are
+always strings, and an error never repeats an address or a credential.
 """
 
 from typing import Final

@@ -12,14 +12,13 @@ from starlette.routing import Match
 from starlette.types import Scope as ConnectionScope
 
 from api.access import admit
-from api.body import read_body
 from api.dependencies import FrontDep
 from api.dialects.smartsip.frame import NOTHING, SPACE, render, render_error
 from api.dialects.smartsip.parse import parse_name, parse_upload
+from api.dialects.smartsip.put import store_upload
 from api.dialects.smartsip.upload import command_for
 from api.front import Front
 from api.scopes import Scope
-from api.services.images import store_named_image
 from shared.domain.dispense import Dispense
 from shared.domain.errors import ErrorInfo, NotFound
 
@@ -79,15 +78,12 @@ async def refuse(rest: str) -> Response:
 
 @bucket_router.put("/{bucket}/{name:path}", summary="Store a photo, as the fielded firmware does at its S3 server")
 async def put_photo(bucket: str, name: str, request: Request, front: FrontDep) -> Response:
-    """Store the body under a name; a name that is used again means the newer photo.
+    """Store the body under a name of the device's own; a name that is used again means the newer photo.
 
-    The AWS signature in `Authorization` is not looked at: devices have no key pair of their own, the key in the path
-    says whose photo it is.
+    `Authorization` and `Date` are checked (AWS signature version 2) where the device was given a pair to sign with.
     """
     caller = await admit(request, front, access=front.settings.firmware_access, scope=Scope.DEVICE)
-    name = parse_name(name)
-    content = await read_body(request, limit=front.settings.limits.device_image_bytes, needs_length=True)
-    image = await store_named_image(front, caller.owner_id, content, bucket=bucket, name=name)
+    image = await store_upload(front, caller, request, bucket=bucket, name=parse_name(name))
     return Response(status_code=200, headers={"ETag": f'"{image.sha256}"'})
 
 

@@ -1,9 +1,8 @@
 """From a photo's name to its command: one job, and a wait for its end."""
 
 import asyncio
-import hashlib
-from datetime import UTC, datetime, timedelta
-from typing import Final
+import time
+from datetime import timedelta
 
 import msgspec
 import structlog
@@ -11,15 +10,14 @@ import structlog
 from api.auth import Caller
 from api.dialects.smartsip.parse import UploadQuery
 from api.front import Front
-from api.services.images import NamedImage, named_image
+from api.services.photo_names import photo_called
 from api.services.submit import submit
+from api.services.touches import touch_key
+from shared.database.views import Ending
 from shared.domain.commands import StoredImage, SubmitVision, VisionInput
 from shared.domain.dispense import Dispense
-from shared.domain.errors import DeadlineExceeded, ErrorInfo, Internal
+from shared.domain.errors import Conflict, DeadlineExceeded, ErrorInfo, Internal
 from shared.domain.jobs import State
-
-SAME_TOUCH: Final = timedelta(seconds=60)
-"""A request repeated within this is the same touch of the screen, and is answered by the same job."""
 
 _log = structlog.get_logger(__name__)
 
@@ -27,37 +25,44 @@ _log = structlog.get_logger(__name__)
 async def command_for(front: Front, caller: Caller, query: UploadQuery, *, until: float) -> Dispense | ErrorInfo:
     """Return the command for a stored photo, or why there is none, at the latest at `until` (the loop's clock).
 
-    Where the provider the device names is not configured, the server's default model answers: what is compiled into a
-    device cannot be changed.
+    Asking again about the same photo within a minute gets the same command, but not once it has lapsed: the cup may be
+    gone.
 
     Raises:
         NotFound: if the caller has no photo of this name; nobody was asked.
     """
-    photo = await named_image(front, caller.owner_id, front.settings.firmware_bucket, query.image_name)
-    is_configured = query.llm_type in front.settings.configured_providers
+    image_id = await photo_called(front, caller, query.image_name, bucket=front.settings.firmware_bucket)
     command = SubmitVision(
         kind="vision",
-        model=query.model if is_configured else None,
-        input=VisionInput(image=StoredImage(id=photo.image.id)),
+        model=_model(front, caller, query),
+        input=VisionInput(image=StoredImage(id=image_id)),
         timeout_s=front.settings.clocks.firmware_give_up.total_seconds(),
     )
-    accepted = await submit(front, caller, command, idempotency_key=touch_key(photo, query, now=datetime.now(UTC)))
+    key = await touch_key(front, caller, image_id, asked=command.model or "")
+    accepted = await submit(front, caller, command, idempotency_key=key, known_images=frozenset({image_id}))
     remaining_s = max(until - asyncio.get_running_loop().time(), 0)
     ending = await front.hub.wait_for_end(accepted.id, within_s=remaining_s)
     if ending is None or ending.state is State.EXPIRED:
         return DeadlineExceeded().info()
-    if ending.state is State.SUCCEEDED and ending.reply.result is not None:
-        return msgspec.convert(ending.reply.result, Dispense)
-    _log.warning("photo_without_command", job_id=str(accepted.id), state=str(ending.state))
-    return ending.reply.error or Internal("The job ended without a command.").info()
+    if ending.state is not State.SUCCEEDED or ending.reply.result is None:
+        _log.warning("photo_without_command", job_id=str(accepted.id), state=str(ending.state))
+        return ending.reply.error or Internal("The job ended without a command.").info()
+    if accepted.is_replay and _age(ending) > front.settings.clocks.command_valid:
+        _log.info("command_lapsed", job_id=str(accepted.id))
+        return Conflict("this command was made too long ago: touch the screen again").info()
+    return msgspec.convert(ending.reply.result, Dispense)
 
 
-def touch_key(photo: NamedImage, query: UploadQuery, *, now: datetime) -> str:
-    """Return the idempotency key of one touch: same photo, same name, same model, within the same minute.
+def _model(front: Front, caller: Caller, query: UploadQuery) -> str | None:
+    """Return the model to ask for; None is the device's own or, where it has none, the server's default.
 
-    Minutes count from when the photo was stored, which the firmware does right before it asks: a repetition falls into
-    the same minute, while a new photo is a new key at once, also under a name that was used before.
+    What is compiled into a device cannot be changed: it counts only where nothing was said here, and where the provider
+    it names is configured.
     """
-    minute = max((now - photo.named_at) // SAME_TOUCH, 0)
-    touch = f"{photo.image.id}\n{query.image_name}\n{photo.named_at.isoformat()}\n{minute}\n{query.model}"
-    return f"smartsip:{hashlib.sha256(touch.encode()).hexdigest()}"
+    if caller.device is not None and caller.device.model is not None:
+        return None
+    return query.model if query.llm_type in front.settings.configured_providers else None
+
+
+def _age(ending: Ending) -> timedelta:
+    return timedelta(milliseconds=time.time() * 1000 - ending.entries[-1].at_ms)

@@ -1,35 +1,19 @@
-"""The fielded firmware's two requests, byte by byte over raw sockets, with its real timers at a tenth."""
+"""The fielded firmware's two requests, byte by byte over raw sockets, on this machine and without a device."""
 
 import asyncio
 from collections.abc import AsyncIterator
-from datetime import timedelta
-from uuid import UUID
 
 import pytest
 
 from shared.domain.dispense import SAFE
-from shared.domain.errors import ProviderAuth, ProviderTimeout
+from shared.domain.errors import ProviderAuth
 from shared.settings import Settings
-from tests.firmware import Answer, Device, GaveUp
+from tests.firmware import Answer, Device
 from tests.images import bomb, cut_off, html_page, photo
+from tests.integration.api.devices import new_device
+from tests.integration.api.fielded import ANSWER, NAME, NOTHING, fielded, firmware_settings
 from tests.integration.api.photo_runner import CUP, PhotoRunner, payload_of
 from tests.served import Served, served
-
-SCALE = 0.1
-NAME = "image_20241116_141107.jpg"
-ANSWER = b'{"volume":"200","degree":"80","type":"cup"}'
-NOTHING = b'{"volume":"0","degree":"0","type":"none"}'
-
-
-def firmware_settings(settings: Settings, **changes: object) -> Settings:
-    clocks = settings.clocks.model_copy(
-        update={
-            "firmware_answer": timedelta(seconds=4 * SCALE),
-            "firmware_space": timedelta(seconds=2 * SCALE),
-            "firmware_give_up": timedelta(seconds=15 * SCALE),
-        }
-    )
-    return settings.model_copy(update={"clocks": clocks, "firmware_access": "open", **changes})
 
 
 @pytest.fixture
@@ -46,9 +30,10 @@ async def runner(api: Served) -> AsyncIterator[PhotoRunner]:
 
 @pytest.fixture
 def device(api: Served) -> Device:
-    return Device(api.url, scale=SCALE)
+    return Device(api.url)
 
 
+@pytest.mark.covers("F000-02", "F000-07", "F000-12", "F000-21", "F000-24")
 async def test_a_touch_becomes_the_command_of_the_document(device: Device, runner: PhotoRunner):
     answering = asyncio.create_task(runner.answer_next())
     answer = await device.touch(NAME, photo())
@@ -68,29 +53,6 @@ async def test_the_job_asks_about_the_stored_photo(device: Device, runner: Photo
     assert (job["kind"], job["model"], image["size_bytes"]) == ("vision", "demo/demo", len(photo()))
 
 
-async def test_a_provider_that_takes_twelve_seconds_is_waited_for_with_spaces(device: Device, runner: PhotoRunner):
-    answering = asyncio.create_task(runner.answer_next(after_s=12 * SCALE))
-    answer = await device.touch(NAME, photo())
-    await answering
-    assert (answer.status, answer.headers["transfer-encoding"]) == (200, "chunked")
-    assert answer.body.lstrip(b" ") == ANSWER
-    assert 4 <= answer.body.count(b" ") <= 6
-    assert set(answer.arrivals[:-1]) == {b" "}
-    assert [frame.hex() for frame in answer.frames] == ["69995e130a"]
-
-
-async def test_after_fifteen_seconds_nothing_is_poured(device: Device, runner: PhotoRunner):
-    claiming = asyncio.create_task(runner.claim_next())
-    answer = await device.touch(NAME, photo())
-    await claiming
-    assert (answer.status, answer.body.lstrip(b" "), answer.frames) == (200, NOTHING, [])
-
-
-async def test_a_job_nobody_takes_pours_nothing(device: Device):
-    answer = await device.touch(NAME, photo())
-    assert (answer.status, answer.body.lstrip(b" "), answer.frames) == (200, NOTHING, [])
-
-
 async def test_a_photo_without_a_cup_moves_nothing(device: Device, runner: PhotoRunner):
     answering = asyncio.create_task(runner.answer_next(SAFE))
     answer = await device.touch(NAME, photo())
@@ -105,13 +67,6 @@ async def test_an_early_failure_keeps_its_status_and_tells_no_secret(device: Dev
     assert (answer.status, answer.body) == (502, b"error msg: The provider refused the configured credential")
     assert answer.headers["content-type"].startswith("text/plain")
     assert answer.frames == []
-
-
-async def test_a_late_failure_is_the_command_that_pours_nothing(device: Device, runner: PhotoRunner):
-    failing = asyncio.create_task(runner.fail_next(ProviderTimeout().info(), after_s=6 * SCALE))
-    answer = await device.touch(NAME, photo())
-    await failing
-    assert (answer.status, answer.body.lstrip(b" "), answer.frames) == (200, NOTHING, [])
 
 
 async def test_a_device_that_asks_again_does_not_buy_again(device: Device, runner: PhotoRunner):
@@ -141,12 +96,16 @@ async def test_a_new_photo_under_the_same_name_is_a_new_touch(device: Device, ru
     assert len(set(images)) == len(await runner.jobs()) == 2
 
 
-async def test_another_name_or_model_is_a_new_touch(device: Device, runner: PhotoRunner):
+async def test_another_model_is_a_new_touch_and_another_name_of_the_same_photo_is_not(
+    device: Device, runner: PhotoRunner
+):
+    jobs: list[int] = []
     for name, model in (("a.jpg", "demo"), ("b.jpg", "demo"), ("b.jpg", "demo:large")):
         answering = asyncio.create_task(runner.answer_next())
         assert (await device.touch(name, photo(), llm_type="demo", model=model)).body == ANSWER
-        await answering
-    assert len(await runner.jobs()) == 3
+        jobs.append(len(await runner.jobs()))
+        answering.cancel()
+    assert jobs == [1, 1, 2]
 
 
 async def test_where_the_devices_provider_is_not_configured_the_default_model_answers(
@@ -157,6 +116,7 @@ async def test_where_the_devices_provider_is_not_configured_the_default_model_an
     assert payload_of(await answering)["model"] == "demo/demo"
 
 
+@pytest.mark.covers("F000-08", "F000-09", "F000-10")
 @pytest.mark.parametrize(
     ("query", "status", "line"),
     [
@@ -278,31 +238,13 @@ async def test_open_lets_in_a_listed_origin(settings: Settings):
         assert put.status_code == 200
 
 
-async def new_key(api: Served, scope: str, owner: str) -> str:
-    made = await api.client.post("/v2/keys", json={"name": "a device", "scopes": [scope], "owner": owner})
-    secret: str = made.json()["secret"]
-    return secret
-
-
-async def test_a_key_in_the_path_is_whose_photo_it_is(settings: Settings):
-    async with served(firmware_settings(settings, firmware_access="token")) as api, PhotoRunner(api.front) as runner:
-        device = Device(f"{api.url}/d/{await new_key(api, 'device', 'anna')}", scale=SCALE)
-        other = Device(f"{api.url}/d/{await new_key(api, 'device', 'boris')}", scale=SCALE)
-        answering = asyncio.create_task(runner.answer_next())
-        answer = await device.touch(NAME, photo())
-        claim = await answering
-        assert (answer.status, answer.body) == (200, ANSWER)
-        assert (await other.ask(f"/{NAME}")).status == 404
-        image_id = UUID(payload_of(claim)["input"]["image"]["id"])
-        assert (await api.client.get(f"/v2/images/{image_id}")).status_code == 404  # the administrator's own are others
-
-
-async def test_token_wants_a_valid_key_for_devices(settings: Settings):
+async def test_token_wants_a_devices_token(settings: Settings):
     async with served(firmware_settings(settings, firmware_access="token")) as api:
-        key = await new_key(api, "jobs", "anna")
+        made = await api.client.post("/v2/keys", json={"name": "an app", "scopes": ["jobs", "images"]})
+        key = made.json()["secret"]
         answers: dict[str, Answer] = {
             "none": await Device(api.url).put(NAME, photo()),
-            "wrong scope": await Device(f"{api.url}/d/{key}").put(NAME, photo()),
+            "an app's key": await Device(f"{api.url}/d/{key}").put(NAME, photo()),
             "mistyped": await Device(f"{api.url}/d/{key[:-1]}").put(NAME, photo()),
             "the administrator's": await Device(f"{api.url}/d/{settings.admin_token.get_secret_value()}").put(
                 NAME, photo()
@@ -310,7 +252,7 @@ async def test_token_wants_a_valid_key_for_devices(settings: Settings):
         }
         assert {name: answer.status for name, answer in answers.items()} == {
             "none": 401,
-            "wrong scope": 403,
+            "an app's key": 403,
             "mistyped": 401,
             "the administrator's": 401,
         }
@@ -319,17 +261,9 @@ async def test_token_wants_a_valid_key_for_devices(settings: Settings):
 
 async def test_off_is_not_found(settings: Settings):
     async with served(firmware_settings(settings, firmware_access="off")) as api:
-        key = await new_key(api, "device", "anna")
-        assert (await Device(f"{api.url}/d/{key}").put(NAME, photo())).status == 404
+        device = fielded(api, await new_device(api))
+        assert (await device.put(NAME, photo())).status == 404
         assert (await Device(api.url).ask(f"/{NAME}")).status == 404
-
-
-async def test_without_spaces_the_device_would_have_hung_up(settings: Settings):
-    silent = firmware_settings(settings)
-    clocks = silent.clocks.model_copy(update={"firmware_answer": timedelta(seconds=10 * SCALE)})
-    async with served(silent.model_copy(update={"clocks": clocks})) as api:
-        with pytest.raises(GaveUp):
-            await Device(api.url, scale=SCALE).touch(NAME, photo())
 
 
 def test_the_command_used_here_is_the_documents():

@@ -2,6 +2,7 @@
 
 import asyncio
 from datetime import UTC, datetime, timedelta
+from hashlib import sha256
 from typing import Any
 from uuid import UUID
 
@@ -206,8 +207,8 @@ async def test_a_bare_photo_is_stored_and_becomes_a_job(settings: Settings, medi
             {"lab": "7", "run": "a:b"},
         )
         spec = payload_of((await runner.claim(str(job.id))).claim)
-        image = await api.client.get(f"/v2/images/{spec['input']['image']['id']}/content")
-        assert image.content == PHOTO
+        image = await api.client.get(f"/v2/images/{spec['input']['image']['id']}")
+        assert image.json()["sha256"] == sha256(PHOTO).hexdigest()
 
 
 async def test_a_photo_too_many_is_refused_before_it_is_stored(settings: Settings):
@@ -330,6 +331,7 @@ async def test_another_owners_job_is_not_there(settings: Settings):
         assert api.front.hub.open_readers == 0
 
 
+@pytest.mark.covers("F000-19")
 async def test_the_documentation_is_complete(settings: Settings):
     async with served(settings) as api:
         document = (await api.stranger.get("/openapi.json")).json()
@@ -342,6 +344,7 @@ async def test_the_documentation_is_complete(settings: Settings):
         assert (await api.stranger.get("/docs")).status_code == 200
 
 
+@pytest.mark.covers("F000-01")
 async def test_the_root_greets_people_with_a_page_and_devices_with_a_line(settings: Settings):
     async with served(settings) as api:
         page = await api.stranger.get("/", headers={"Accept": "text/html,*/*"})

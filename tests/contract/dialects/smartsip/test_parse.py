@@ -21,6 +21,7 @@ def test_the_firmwares_own_query_is_read():
     )
 
 
+@pytest.mark.covers("F000-06")
 @pytest.mark.parametrize("query", [b"image_name=a.jpg", b"llm_type=&image_name=a.jpg&model=", b"image_name=%2Fa.jpg"])
 def test_what_is_absent_or_empty_is_openais_gpt_4o(query: bytes):
     assert parse_upload(query, providers=PROVIDERS) == UploadQuery(

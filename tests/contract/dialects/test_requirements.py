@@ -1,0 +1,51 @@
+"""Every feature of an older system is shown by a test, and every test that says it shows one means one that is known.
+
+Read from the tests' source rather than from what was collected, so that it holds in every way of running them.
+"""
+
+import ast
+from collections import defaultdict
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from tests.contract.dialects.smartsip.requirements import SMARTSIP, Requirement
+
+TESTS = Path(__file__).parents[2]
+SYSTEMS: dict[str, dict[str, Requirement]] = {"F000": SMARTSIP}
+
+
+def covered() -> dict[str, list[str]]:
+    """Return which tests show each feature."""
+    shown: dict[str, list[str]] = defaultdict(list)
+    for file in sorted(TESTS.rglob("test_*.py")):
+        for node in ast.walk(ast.parse(file.read_text(encoding="utf-8"))):
+            if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef):
+                for feature in features_of(node):
+                    shown[feature].append(f"{file.relative_to(TESTS)}::{node.name}")
+    return shown
+
+
+def features_of(test: ast.FunctionDef | ast.AsyncFunctionDef) -> Iterator[str]:
+    for decorator in test.decorator_list:
+        if isinstance(decorator, ast.Call) and ast.unparse(decorator.func) == "pytest.mark.covers":
+            assert test.name.startswith("test_"), f"{test.name} is no test"
+            for argument in decorator.args:
+                yield str(ast.literal_eval(argument))
+
+
+@pytest.mark.parametrize("system", SYSTEMS)
+def test_every_feature_is_shown_by_a_test(system: str) -> None:
+    shown = covered()
+    missing = {name: row.feature for name, row in SYSTEMS[system].items() if not shown[name]}
+    assert missing == {}
+
+
+def test_no_test_shows_a_feature_nobody_knows() -> None:
+    known = {name for requirements in SYSTEMS.values() for name in requirements}
+    assert {name: tests for name, tests in covered().items() if name not in known} == {}
+
+
+def test_the_manifest_of_the_first_system_is_whole() -> None:
+    assert list(SMARTSIP) == [f"F000-{number:02}" for number in range(1, 26)]
