@@ -6,10 +6,11 @@
 import asyncio
 import gc
 import itertools
+import math
 import sys
 import time
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Final, NamedTuple, assert_never
 
@@ -17,6 +18,7 @@ import msgspec
 import uvloop
 
 from benchmarks.connection import Connection, Response
+from benchmarks.devices import DevicePosts, Touches
 from benchmarks.figures import percentiles
 from benchmarks.photos import DirectPhotos, SystemPhotos
 from benchmarks.plan import Measured, Plan
@@ -32,11 +34,12 @@ MOST_PROBLEMS: Final = 20
 
 
 class Piece(NamedTuple):
-    """One piece of work as it was done, not judged yet."""
+    """One piece of work as it was done, not judged yet. It began when it was due, and asked with its last request."""
 
     began_ns: int
+    asked_ns: int
     ended_ns: int
-    response: Response | None
+    responses: Sequence[Response]
     failure: str | None
 
 
@@ -56,6 +59,10 @@ def new_work(plan: Plan) -> Work:
             return DirectPhotos(plan) if plan.target == "direct" else SystemPhotos(plan)
         case "submissions":
             return DirectSubmissions(plan) if plan.target == "direct" else SystemSubmissions(plan)
+        case "touches":
+            return DirectPhotos(plan) if plan.target == "direct" else Touches(plan)
+        case "device posts":
+            return DirectPhotos(plan) if plan.target == "direct" else DevicePosts(plan)
         case _:
             assert_never(plan.work)
 
@@ -84,16 +91,20 @@ async def _open(connections: list[Connection]) -> None:
 
 
 async def _perform(plan: Plan, work: Work, connections: list[Connection]) -> list[Piece]:
-    loop = asyncio.get_running_loop()
     numbers = iter(range(plan.count)) if plan.count is not None else itertools.count()
-    start = loop.time()
-    end = start + plan.warm_up_s + plan.measured_s if plan.measured_s is not None else float("inf")
+    start = time.monotonic()
+    end = start + plan.warm_up_s + plan.measured_s if plan.measured_s is not None else math.inf
+    spread_s = plan.start_within_s if plan.every_s is None else plan.every_s
     pieces: list[Piece] = []
 
     async def client(place: int, connection: Connection) -> None:
-        await asyncio.sleep(place * plan.start_within_s / len(connections))
-        while loop.time() < end and (number := next(numbers, None)) is not None:
-            pieces.append(await _one_piece(plan, work, connection, number))
+        due = start + place * spread_s / len(connections)
+        while due < end and (number := next(numbers, None)) is not None:
+            await asyncio.sleep(max(0.0, due - time.monotonic()))
+            requests = work.requests(number, place)
+            began = time.monotonic() if plan.every_s is None else due
+            pieces.append(await _one_piece(plan, requests, connection, began))
+            due = time.monotonic() if plan.every_s is None else due + plan.every_s
 
     async with asyncio.TaskGroup() as clients:
         for place, connection in enumerate(connections):
@@ -101,27 +112,30 @@ async def _perform(plan: Plan, work: Work, connections: list[Connection]) -> lis
     return pieces
 
 
-async def _one_piece(plan: Plan, work: Work, connection: Connection, number: int) -> Piece:
-    request = work.request(number)
-    began_ns = time.monotonic_ns()
-    response: Response | None = None
+async def _one_piece(plan: Plan, requests: Sequence[bytes], connection: Connection, began: float) -> Piece:
+    responses: list[Response] = []
     failure: str | None = None
+    asked_ns = time.monotonic_ns()
     try:
         async with asyncio.timeout(plan.give_up_s):
-            response = await connection.exchange(request)
+            for request in requests:
+                asked_ns = time.monotonic_ns()
+                responses.append(await connection.exchange(request))
+                if plan.work == "touches":
+                    connection.close()  # the fielded firmware opens a connection for every request
     except TimeoutError:
         connection.close()
         failure = f"given up after {plan.give_up_s:g} s"
     except OSError as error:
         failure = f"no connection: {error.strerror or error}"
-    return Piece(began_ns, time.monotonic_ns(), response, failure)
+    return Piece(int(began * 1e9), asked_ns, time.monotonic_ns(), responses, failure)
 
 
 def _judge(work: Work, piece: Piece) -> Outcome:
-    if piece.response is None:
+    if piece.failure is not None:
         return Outcome(piece.failure)
     try:
-        return work.judge(piece.response)
+        return work.judge(piece.responses)
     except (msgspec.MsgspecError, UnicodeDecodeError) as error:
         return Outcome(f"the answer cannot be read: {error}")
 
@@ -130,8 +144,13 @@ def _measured(plan: Plan, judged: list[Judged], *, began_ns: int, cpu_s: float) 
     whole = [one for one in judged if one.outcome.problem is None]
     figures, samples = _stream_figures(plan, judged, began_ns) if plan.work == "streams" else ({}, {})
     if plan.work != "streams":
-        answer_ms = [_ms(one.piece.ended_ns - one.piece.began_ns) for one in _in_window(plan, whole, began_ns)]
+        counted = list(_in_window(plan, whole, began_ns))
+        answer_ms = [_ms(one.piece.ended_ns - one.piece.asked_ns) for one in counted]
         figures |= percentiles("answer_ms", answer_ms)
+        if plan.every_s is not None:
+            touch_ms = [_ms(one.piece.ended_ns - one.piece.began_ns) for one in counted]
+            figures |= percentiles("touch_ms", touch_ms)
+            samples["touch_ms"] = touch_ms
         figures["answers_per_s"] = len(answer_ms) / _window_s(plan, judged, began_ns)
         samples["answer_ms"] = answer_ms
     return Measured(
@@ -149,6 +168,8 @@ def _in_window(plan: Plan, judged: list[Judged], began_ns: int) -> Iterator[Judg
         return iter(judged)
     first_ns = began_ns + int(plan.warm_up_s * 1e9)
     last_ns = first_ns + int(plan.measured_s * 1e9)
+    if plan.every_s is not None:  # by when it was due, or those that took long would be left out
+        return (one for one in judged if first_ns <= one.piece.began_ns < last_ns)
     return (one for one in judged if first_ns <= one.piece.ended_ns < last_ns)
 
 

@@ -2,7 +2,7 @@
 
 import base64
 import io
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any, Final
 
 import msgspec
@@ -88,10 +88,11 @@ class DirectPhotos:
 
         self._photos = _NumberedPhotos("/v1/chat/completions", body, token=plan.token)
 
-    def request(self, number: int) -> bytes:
-        return self._photos.request(number)
+    def requests(self, number: int, client: int) -> Sequence[bytes]:
+        return (self._photos.request(number),)
 
-    def judge(self, response: Response) -> Outcome:
+    def judge(self, responses: Sequence[Response]) -> Outcome:
+        (response,) = responses
         if problem := refusal(response, expected=200):
             return Outcome(problem)
         (choice,) = _decode_completion(response.body).choices
@@ -108,10 +109,11 @@ class SystemPhotos:
         headers = f"Prefer: wait={WAIT_S}\r\n"
         self._photos = _NumberedPhotos("/v2/jobs", body, token=plan.token, headers=headers)
 
-    def request(self, number: int) -> bytes:
-        return self._photos.request(number)
+    def requests(self, number: int, client: int) -> Sequence[bytes]:
+        return (self._photos.request(number),)
 
-    def judge(self, response: Response) -> Outcome:
+    def judge(self, responses: Sequence[Response]) -> Outcome:
+        (response,) = responses
         if response.status == 202:
             return Outcome(f"no answer within {WAIT_S} s")
         if problem := refusal(response, expected=200):

@@ -32,7 +32,7 @@ class Verdict(msgspec.Struct, frozen=True):
 
     case: str
     goal: str
-    value: Spread
+    value: float
     is_met: bool
 
 
@@ -71,10 +71,10 @@ def render(report: Report) -> Iterator[str]:
         yield from _case(case, report)
     if report.verdicts and report.scale >= 1:
         yield ""
-        yield "Goals (medians; on two cores)"
+        yield "Goals (medians, but for what holds for every answer; on two cores)"
         for verdict in report.verdicts:
             reached = "met" if verdict.is_met else "NOT MET"
-            yield f"  {verdict.case:<14}{verdict.goal:<50}{_number(verdict.value.median):>14}  {reached}"
+            yield f"  {verdict.case:<17}{verdict.goal:<48}{_number(verdict.value):>14}  {reached}"
 
 
 def _header(report: Report) -> Iterator[str]:
@@ -140,7 +140,10 @@ def _verdict(case: Case, goal: Goal, runs: Sequence[Run]) -> Verdict | None:
     if goal.comparison != "none":
         system = _compare(_values(case, "direct", goal.figure, runs), system, goal.comparison)
     found = _spread(system)
-    return Verdict(case.name, goal.sentence, found, goal.is_met(found.median)) if found is not None else None
+    if found is None:
+        return None
+    counted = {"median": found.median, "least": found.least, "most": found.most}[goal.judged_by]
+    return Verdict(case.name, goal.sentence, counted, goal.is_met(counted))
 
 
 def _values(case: Case, target: Target, figure: str, runs: Sequence[Run]) -> dict[int, float]:

@@ -64,7 +64,9 @@ class Bench:
         if target == "direct":
             return load.plan(target, port=self.provider_port, token="bench", scale=self.scale)
         assert self.system is not None
-        return load.plan(target, port=self.system.port, token=self.system.token, scale=self.scale)
+        system = self.system
+        devices = system.devices(load.clients(self.scale), model=f"openai/{load.model}") if load.is_of_devices else ()
+        return load.plan(target, port=system.port, token=system.token, scale=self.scale, devices=devices)
 
     def measure(self, plan: Plan) -> Measured:
         """Run one plan, wait until the system has nothing left to do, and return what was measured."""

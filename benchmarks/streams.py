@@ -1,6 +1,6 @@
 """Streams of tokens, from the provider directly and through the system; every token is accounted for."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from typing import Any, Final
 
 import msgspec
@@ -73,10 +73,11 @@ class DirectStreams:
         self._request = http_request("POST", "/v1/chat/completions", token=plan.token, body=msgspec.json.encode(body))
         self._expected = _expected_tokens(plan)
 
-    def request(self, number: int) -> bytes:
-        return self._request
+    def requests(self, number: int, client: int) -> Sequence[bytes]:
+        return (self._request,)
 
-    def judge(self, response: Response) -> Outcome:
+    def judge(self, responses: Sequence[Response]) -> Outcome:
+        (response,) = responses
         tokens = _Tokens()
         if problem := refusal(response, expected=200):
             return tokens.judged(self._expected, problem)
@@ -104,10 +105,11 @@ class SystemStreams:
         self._request = http_request("POST", "/v2/jobs", token=plan.token, headers=headers, body=encoded)
         self._expected = _expected_tokens(plan)
 
-    def request(self, number: int) -> bytes:
-        return self._request
+    def requests(self, number: int, client: int) -> Sequence[bytes]:
+        return (self._request,)
 
-    def judge(self, response: Response) -> Outcome:
+    def judge(self, responses: Sequence[Response]) -> Outcome:
+        (response,) = responses
         tokens = _Tokens()
         if problem := refusal(response, expected=200):
             return tokens.judged(self._expected, problem)

@@ -1,5 +1,6 @@
 """Jobs submitted as fast as they are accepted; whether they also end is what `system.wait_until_idle` waits for."""
 
+from collections.abc import Sequence
 from typing import Any
 
 import msgspec
@@ -16,10 +17,11 @@ class DirectSubmissions:
         body: dict[str, Any] = {"model": plan.model, "messages": [{"role": "user", "content": "Hello"}]}  # JSON
         self._request = http_request("POST", "/v1/chat/completions", token=plan.token, body=msgspec.json.encode(body))
 
-    def request(self, number: int) -> bytes:
-        return self._request
+    def requests(self, number: int, client: int) -> Sequence[bytes]:
+        return (self._request,)
 
-    def judge(self, response: Response) -> Outcome:
+    def judge(self, responses: Sequence[Response]) -> Outcome:
+        (response,) = responses
         return Outcome(refusal(response, expected=200))
 
 
@@ -34,8 +36,9 @@ class SystemSubmissions:
         }
         self._request = http_request("POST", "/v2/jobs", token=plan.token, body=msgspec.json.encode(body))
 
-    def request(self, number: int) -> bytes:
-        return self._request
+    def requests(self, number: int, client: int) -> Sequence[bytes]:
+        return (self._request,)
 
-    def judge(self, response: Response) -> Outcome:
+    def judge(self, responses: Sequence[Response]) -> Outcome:
+        (response,) = responses
         return Outcome(refusal(response, expected=202))

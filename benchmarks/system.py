@@ -1,14 +1,15 @@
 """The system under test: `smartsip up` on loopback, in a directory of its own, pointed at the mock provider."""
 
+import asyncio
 import json
 import os
 import signal
 import socket
 import sys
 import time
-from collections.abc import Generator
+from collections.abc import Generator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Final
 
@@ -16,9 +17,12 @@ import msgspec
 import psycopg
 
 from benchmarks.machine import cpu_by_role
+from benchmarks.plan import DeviceKeys
 from compose.errors import CannotStart
 from compose.processes import Child, Program, free_port, spawn, wait_until
 from compose.running import CONNECTION_FILE
+from compose.server import Server
+from compose.simulate_devices import registered
 from shared.database.tables import STATE_CODES
 from shared.domain.jobs import ACTIVE
 
@@ -46,10 +50,18 @@ class System:
     token: str
     database_url: str
     process: Child
+    _devices: dict[str, list[DeviceKeys]] = field(default_factory=dict[str, list[DeviceKeys]])
 
     def cpu(self) -> dict[str, float]:
         """Return the processor seconds used so far, by part."""
         return cpu_by_role(self.process.process.pid)
+
+    def devices(self, count: int, *, model: str) -> Sequence[DeviceKeys]:
+        """Return so many devices whose photos a provider/model answers; they are registered when first asked for."""
+        known = self._devices.setdefault(model, [])
+        if len(known) < count:
+            known += asyncio.run(_register(self, count - len(known), model))
+        return known[:count]
 
     def wait_until_idle(self) -> None:
         """Block until no job is queued, running or waiting.
@@ -145,6 +157,13 @@ def python(
         log=log,
         directory=directory,
     )
+
+
+async def _register(system: System, count: int, model: str) -> list[DeviceKeys]:
+    server = Server(f"http://127.0.0.1:{system.port}", system.token)
+    async with registered(server, count, answered_by=model, keep=True) as dispensers:
+        devices = [dispenser.device for dispenser in dispensers]
+        return [DeviceKeys(device.service_address, device.access_key, device.secret_key) for device in devices]
 
 
 def _answers(port: int) -> bool:

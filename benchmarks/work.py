@@ -1,5 +1,6 @@
-"""A piece of work: one request, and how its answer is judged when the clock has stopped."""
+"""A piece of work: its requests, and how their answers are judged when the clock has stopped."""
 
+from collections.abc import Sequence
 from typing import NamedTuple, Protocol
 
 from benchmarks.connection import Response
@@ -17,12 +18,12 @@ class Outcome(NamedTuple):
 class Work(Protocol):
     """One kind of work at one target."""
 
-    def request(self, number: int) -> bytes:
-        """Return the request that does it for the `number`th time."""
+    def requests(self, number: int, client: int) -> Sequence[bytes]:
+        """Return the requests, one after the other, with which a client does it for the `number`th time of all."""
         ...
 
-    def judge(self, response: Response) -> Outcome:
-        """Say what came of it."""
+    def judge(self, responses: Sequence[Response]) -> Outcome:
+        """Say what came of it; there is a response for every request."""
         ...
 
 

@@ -10,7 +10,7 @@ from typing import Annotated
 
 import typer
 
-from compose import keys
+from compose import device, keys
 from compose.analyze import analyze
 from compose.checkout import CHECKOUT, OLDEST_PYTHON
 from compose.errors import CannotStart
@@ -26,12 +26,14 @@ app = typer.Typer(
 
 app.command()(analyze)
 app.add_typer(keys.app)
+app.add_typer(device.app)
 
 Data = Annotated[
     Path | None,
     typer.Option(help="Directory of the local stack's data (default: /var/lib/smartsip or ~/.local/share/smartsip)."),
 ]
 Config = Annotated[Path | None, typer.Option(help="A config.yaml to read settings from.", metavar="FILE")]
+Verbose = Annotated[bool, typer.Option("--verbose", "-v", help="Log everything, as SMARTSIP_LOG_LEVEL=debug does.")]
 
 
 @app.command()
@@ -45,6 +47,7 @@ def up(
     concurrency: Annotated[
         int | None, typer.Option(help="Jobs each worker runs at a time (default 200).", min=1, max=10_000)
     ] = None,
+    verbose: Verbose = False,
     config: Config = None,
 ) -> None:
     """Start the whole system on this machine: servers, api and workers. Ctrl-C stops everything.
@@ -54,6 +57,7 @@ def up(
     from compose.up import Options, run_up
 
     use_config(config)
+    be_verbose(wanted=verbose)
     run_up(Options(host=host, port=port, data=data, api=api, workers=workers, concurrency=concurrency))
 
 
@@ -98,6 +102,7 @@ def api(
     *,
     host: Annotated[str | None, typer.Option(help="Address to listen on (default 127.0.0.1).")] = None,
     port: Annotated[int | None, typer.Option(help="Port to listen on (default 8888).", min=0, max=65535)] = None,
+    verbose: Verbose = False,
     config: Config = None,
 ) -> None:
     """Run one api process against the services that REDIS_URL, DATABASE_URL and MINIO_* name.
@@ -109,6 +114,7 @@ def api(
     from shared.settings import load_settings
 
     use_config(config)
+    be_verbose(wanted=verbose)
     settings = load_settings()
     serve(settings, listen(host or settings.host, settings.port if port is None else port))
 
@@ -120,6 +126,7 @@ def worker(
     concurrency: Annotated[
         int | None, typer.Option(help="Jobs to run at a time (default 200).", min=1, max=10_000)
     ] = None,
+    verbose: Verbose = False,
     config: Config = None,
 ) -> None:
     """Run one worker process against the services that REDIS_URL, DATABASE_URL and MINIO_* name.
@@ -129,6 +136,7 @@ def worker(
     from compose.worker_main import work
 
     use_config(config)
+    be_verbose(wanted=verbose)
     raise typer.Exit(work(queues, slots=concurrency))
 
 
@@ -163,6 +171,12 @@ def use_config(file: Path | None) -> None:
     if not file.is_file():
         raise CannotStart(f"The configuration file {file} does not exist.")
     os.environ["SMARTSIP_CONFIG"] = str(file.resolve())
+
+
+def be_verbose(*, wanted: bool) -> None:
+    """Let this process and its children log everything."""
+    if wanted:
+        os.environ["SMARTSIP_LOG_LEVEL"] = "debug"
 
 
 def main() -> None:

@@ -1,128 +1,61 @@
-"""The fielded ESP32 firmware's HTTP client over a raw socket: its bytes, its timers, its parser and its serial frames.
+"""The fielded firmware as tests play it: its client, and a reading of its serial code that is independent of ours.
 
-Written from a description of arduino-esp32's HTTPClient: a timer restarts with every header line and with every
-chunk-size line; inside a body or a chunk there is none. ArduinoJson takes numbers and numeric strings, and nothing
-but zero from anything else. `scale` shortens the timers, as tests shorten the server's.
+`frames_for` was written from the description of the firmware and not from `shared.domain.dispense.frames`, so that the
+two can disagree.
 """
 
-import asyncio
-import base64
-import hashlib
-import hmac
 import json
 import re
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import Any, cast
-from urllib.parse import urlsplit
 
-TIMEOUT_S = 5.0
-ACCESS_KEY = "minioadmin"
-SECRET_KEY = "minioadmin"
-BUCKET = "test"
+from compose import firmware
+from compose.firmware import ACCESS_KEY, BUCKET, SECRET_KEY, TIMEOUT_S, GaveUp, sign
+
+__all__ = [
+    "ACCESS_KEY",
+    "BUCKET",
+    "DATE",
+    "SECRET_KEY",
+    "TIMEOUT_S",
+    "Answer",
+    "Device",
+    "GaveUp",
+    "frames_for",
+    "sign",
+]
+
 DATE = "Sat, 16 Nov 2024 06:11:07 GMT"
-_HEADERS = (
-    "User-Agent: ESP32HTTPClient\r\nConnection: keep-alive\r\nAccept-Encoding: identity;q=1,chunked;q=0.1,*;q=0\r\n"
-)
-
-
-class GaveUp(Exception):
-    """A timer of the device ran out (HTTPC_ERROR_READ_TIMEOUT): it does nothing."""
 
 
 @dataclass
-class Answer:
-    """What the device read. `arrivals` are the chunks of a chunked body, as they came."""
-
-    status: int
-    headers: dict[str, str]
-    body: bytes
-    arrivals: list[bytes] = field(default_factory=list[bytes])
+class Answer(firmware.Answer):
+    """What the device read, and the frames an independent reading makes of it."""
 
     @property
     def frames(self) -> list[bytes]:
-        """The serial frames the device sends because of this answer."""
         return frames_for(self.body)
 
 
 @dataclass
-class Device:
-    """A dispenser with two addresses compiled in: both may carry `/d/<key>`."""
+class Device(firmware.Device):
+    """The device, with answers whose frames are read independently."""
 
-    service_address: str
-    scale: float = 1.0
-
-    async def touch(self, name: str, photo: bytes, *, llm_type: str = "openai", model: str = "gpt-4o") -> Answer:
-        """Do what one touch of the screen does: store the photo, whatever comes of it, then ask."""
-        await self.put(name, photo)
-        return await self.ask(f"/{name}", llm_type=llm_type, model=model)
+    async def touch(self, name: str, photo: bytes, *, llm_type: str | None = None, model: str | None = None) -> Answer:
+        return _read(await super().touch(name, photo, llm_type=llm_type, model=model))
 
     async def put(self, name: str, photo: bytes) -> Answer:
-        """Store a photo at what the device takes for MinIO."""
-        signature = sign(SECRET_KEY, "PUT", "image/jpeg", DATE, f"/{BUCKET}/{name}")
-        head = (
-            f"PUT {self._prefix}/{BUCKET}/{name} HTTP/1.1\r\nHost: {self._host}\r\n{_HEADERS}"
-            f"Authorization: AWS {ACCESS_KEY}:{signature}\r\nDate: {DATE}\r\n"
-            f"Content-Type: image/jpeg\r\nContent-Length: {len(photo)}\r\n\r\n"
-        )
-        return await self.send(head.encode() + photo)
+        return _read(await super().put(name, photo))
 
-    async def ask(self, image_name: str, *, llm_type: str = "openai", model: str = "gpt-4o") -> Answer:
-        """Ask for a command; nothing is encoded, and there is neither a body nor a Content-Length."""
-        target = f"{self._prefix}/smartsip/upload?llm_type={llm_type}&image_name={image_name}&model={model}"
-        return await self.send(f"POST {target} HTTP/1.1\r\nHost: {self._host}\r\n{_HEADERS}\r\n".encode())
+    async def ask(self, image_name: str, *, llm_type: str | None = None, model: str | None = None) -> Answer:
+        return _read(await super().ask(image_name, llm_type=llm_type, model=model))
 
     async def send(self, request: bytes) -> Answer:
-        """Send exact bytes and read the answer as the device does."""
-        host, port = self._host.split(":")
-        reader, writer = await asyncio.open_connection(host, int(port))
-        try:
-            writer.write(request)
-            await writer.drain()
-            return await self._read(reader)
-        finally:
-            writer.close()
-            await writer.wait_closed()
-
-    async def _read(self, reader: asyncio.StreamReader) -> Answer:
-        first = await self._line(reader)
-        match = re.match(r"HTTP/1\.\d (\d{3})", first)
-        if match is None:
-            raise GaveUp(f"not an HTTP/1 status line: {first!r}")
-        headers: dict[str, str] = {}
-        while line := await self._line(reader):
-            name, _, value = line.partition(":")
-            headers[name.strip().lower()] = value.strip()
-        answer = Answer(int(match[1]), headers, b"")
-        if headers.get("transfer-encoding") == "chunked":
-            while size := int(await self._line(reader), 16):
-                answer.arrivals.append(await reader.readexactly(size))
-                await self._line(reader)
-            await self._line(reader)
-            answer.body = b"".join(answer.arrivals)
-        else:
-            answer.body = await reader.readexactly(int(headers.get("content-length", "0")))
-        return answer
-
-    async def _line(self, reader: asyncio.StreamReader) -> str:
-        try:
-            line = await asyncio.wait_for(reader.readline(), TIMEOUT_S * self.scale)
-        except TimeoutError:
-            raise GaveUp("no line in time") from None
-        return line.decode("latin-1").rstrip("\r\n")
-
-    @property
-    def _host(self) -> str:
-        return urlsplit(self.service_address).netloc
-
-    @property
-    def _prefix(self) -> str:
-        return urlsplit(self.service_address).path
+        return _read(await super().send(request))
 
 
-def sign(secret: str, method: str, media_type: str, date: str, resource: str) -> str:
-    """AWS signature version 2, header form."""
-    text = f"{method}\n\n{media_type}\n{date}\n{resource}"
-    return base64.b64encode(hmac.new(secret.encode(), text.encode(), hashlib.sha1).digest()).decode()
+def _read(answer: firmware.Answer) -> Answer:
+    return Answer(answer.status, answer.headers, answer.body, answer.arrivals)
 
 
 def frames_for(body: bytes) -> list[bytes]:

@@ -17,6 +17,7 @@ import pytest
 
 from compose.data_directory import server_account
 from compose.processes import free_port
+from shared.settings import Settings
 from tests.stack import eventually, temporary_directory
 
 CHECKOUT = Path(__file__).parents[2]
@@ -148,8 +149,9 @@ def one_of(processes: set[int], program: str) -> int:
     return next(pid for pid in processes if program in Path(f"/proc/{pid}/cmdline").read_text())
 
 
+@pytest.mark.covers("F000-18")
 async def test_it_starts_answers_and_stops_cleanly_on_ctrl_c(data: Path, started: list[Up]) -> None:
-    system = Up(data, "--port", "0")
+    system = Up(data, "--host", "127.0.0.1", "--port", "0", "--verbose")
     started.append(system)
     system.wait_ready()
     children = system.children()
@@ -159,6 +161,12 @@ async def test_it_starts_answers_and_stops_cleanly_on_ctrl_c(data: Path, started
     system.interrupt()
     assert system.wait_ended() == 0, system.said
     await wait_abandoned(data, children)
+    assert '"level": "debug"' in system.said
+
+
+@pytest.mark.covers("F000-18")
+def test_where_nobody_says_otherwise_it_listens_on_the_old_systems_port() -> None:
+    assert (Settings.model_fields["host"].default, Settings.model_fields["port"].default) == ("127.0.0.1", 8888)
 
 
 def test_the_doctor_finds_a_running_system_well_and_a_stopped_one_not(data: Path, started: list[Up]) -> None:

@@ -9,14 +9,16 @@ import sys
 from collections.abc import Iterator
 from pathlib import Path
 
+import msgspec
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from benchmarks.cases import CASES, Load
 from benchmarks.connection import Response
+from benchmarks.devices import DevicePosts, Touches
 from benchmarks.machine import descendants
-from benchmarks.plan import Plan
+from benchmarks.plan import DeviceKeys, Measured, Plan, WorkKind
 from benchmarks.rounds import Bench
 from benchmarks.script import PHOTO_ANSWER, PHOTO_DEGREE, PHOTO_VOLUME, Script, read_script, token_text
 from benchmarks.sse import read_events
@@ -24,6 +26,7 @@ from benchmarks.streams import DirectStreams, SystemStreams
 from benchmarks.system import CHECKOUT, mock_provider
 from benchmarks.timer_wheel import TimerWheel, now_ms
 from shared.domain.dispense import SMARTSIP_V01, enforce, parse_answer
+from shared.domain.images import sniff
 
 PLAN = Plan(work="streams", target="system", port=1, token="t", model="m-2-5-5", in_flight=1, count=1)
 SENT_NS = 1_000_000_000
@@ -42,14 +45,30 @@ def provider(tmp_path: Path) -> Iterator[Bench]:
         Load(work="streams", model="m-3000-0-0", in_flight=3, count=6),
         Load(work="photos", model="photo-20", in_flight=10, warm_up_s=0.1, measured_s=0.5),
         Load(work="submissions", model="m-1-0-0", in_flight=5, count=50),
+        Load(work="touches", model="photo-20", in_flight=10, every_s=0.2, measured_s=0.5),
     ],
-    ids=["paced", "in one go", "photos", "submissions"],
+    ids=["paced", "in one go", "photos", "submissions", "touches"],
 )
 def test_everything_the_mock_provider_sends_is_counted(provider: Bench, load: Load) -> None:
     measured = provider.measure(load.plan("direct", port=provider.provider_port, token="t", scale=1.0))
 
     assert measured.problems == {}
     assert measured.whole == measured.begun >= (load.count or 10)
+
+
+def test_a_touch_that_had_to_wait_for_the_one_before_it_counts_from_when_it_was_due(provider: Bench) -> None:
+    load = Load(work="touches", model="photo-300", in_flight=1, every_s=0.15, measured_s=1.0)
+
+    measured = provider.measure(load.plan("direct", port=provider.provider_port, token="t", scale=1.0))
+
+    assert measured.begun == measured.whole == len(measured.samples["touch_ms"]) == 7
+    millisecond = 1.0  # the mock provider's clock is read in whole ones
+    waited_ms = [touch - answer for touch, answer in zip(*both(measured), strict=True)]
+    assert all(waited >= number * (150 - millisecond) - millisecond for number, waited in enumerate(waited_ms))
+
+
+def both(measured: Measured) -> tuple[list[float], list[float]]:
+    return measured.samples["touch_ms"], measured.samples["answer_ms"]
 
 
 def test_no_token_comes_before_its_time(provider: Bench) -> None:
@@ -106,7 +125,7 @@ def judged(body: str) -> str | None:
     events = Response()
     events.status, events.is_whole = 200, True
     events.pieces = [(SENT_NS + 5, body.encode())]
-    return SystemStreams(PLAN).judge(events).problem
+    return SystemStreams(PLAN).judge([events]).problem
 
 
 @pytest.mark.parametrize(
@@ -142,7 +161,63 @@ def test_a_direct_stream_without_its_end_is_not_whole() -> None:
     response.status, response.is_whole = 200, True
     response.pieces = [(SENT_NS, b'data: {"choices":[{"delta":{"content":"%b"}}]}\n\n' % token_text(0, 1).encode())]
 
-    assert DirectStreams(PLAN).judge(response).problem == "the stream has no proper end"
+    assert DirectStreams(PLAN).judge([response]).problem == "the stream has no proper end"
+
+
+def answered(body: str, *, status: int = 200) -> Response:
+    response = Response()
+    response.status, response.is_whole = status, True
+    response.pieces = [(SENT_NS, body.encode())]
+    return response
+
+
+def device_plan(work: WorkKind) -> Plan:
+    keys = DeviceKeys("http://127.0.0.1:1/d/ssd_token", "AKEY", "a secret")
+    return msgspec.structs.replace(PLAN, work=work, devices=[keys])
+
+
+@pytest.mark.parametrize(
+    ("stored", "answer", "problem"),
+    [
+        (answered(""), answered('{"volume":"200","degree":"80","type":"cup"}'), None),
+        (answered(""), answered('  {"volume":"200","degree":"80","type":"cup"}'), None),
+        (answered(""), answered('{"volume":"0","degree":"0","type":"none"}'), "the wrong command: 0 ml, 0 °C"),
+        (answered(""), answered("error msg: no", status=404), "HTTP 404 instead of 200: error msg: no"),
+        (
+            answered("no", status=403),
+            answered('{"volume":"200","degree":"80","type":"cup"}'),
+            "the photo was not stored: HTTP 403 instead of 200: no",
+        ),
+    ],
+)
+def test_a_touch_is_whole_only_with_the_right_command(stored: Response, answer: Response, problem: str | None) -> None:
+    assert Touches(device_plan("touches")).judge([stored, answer]).problem == problem
+
+
+@pytest.mark.parametrize(
+    ("answer", "problem"),
+    [
+        (answered('{"id":"1","state":"succeeded","volume":200,"degree":80,"type":"cup"}'), None),
+        (answered('{"state":"succeeded","volume":200,"degree":90}'), "the wrong command: 200 ml, 90 °C"),
+        (
+            answered('{"state":"failed","volume":0,"degree":0}'),
+            'the job failed: {"state":"failed","volume":0,"degree":0}',
+        ),
+        (answered('{"state":"running"}', status=202), "no answer within 4 s"),
+    ],
+)
+def test_one_post_is_whole_only_with_the_right_command(answer: Response, problem: str | None) -> None:
+    assert DevicePosts(device_plan("device posts")).judge([answer]).problem == problem
+
+
+def test_no_two_photos_of_devices_are_the_same_also_not_in_the_next_run() -> None:
+    photos: list[bytes] = []
+    for _ in range(2):
+        posts = DevicePosts(device_plan("device posts"))
+        photos += [request.partition(b"\r\n\r\n")[2] for number in range(50) for request in posts.requests(number, 0)]
+
+    assert len(set(photos)) == 100
+    assert {sniff(photo).media_type for photo in photos} == {"image/jpeg"}
 
 
 @given(cuts=st.lists(st.integers(min_value=0, max_value=400)))
@@ -185,7 +260,8 @@ def test_the_wheel_calls_everything_once_in_order_and_never_early(delays_ms: lis
 def test_a_whole_private_system_is_measured_and_then_gone(tmp_path: Path) -> None:
     report = tmp_path / "report.json"
     command = [sys.executable, "-m", "benchmarks", "--rounds", "1", "--scale", "0.02", "--slots", "50"]
-    command += ["--case", "ttft-1", "--case", "photos-200", "--case", "submissions", "--json", str(report)]
+    cases = ["ttft-1", "photos-200", "devices-200", "device-post-200", "submissions"]
+    command += [word for case in cases for word in ("--case", case)] + ["--json", str(report)]
 
     with subprocess.Popen(command, cwd=CHECKOUT, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) as bench:
         out, said = bench.communicate(timeout=120)
@@ -193,7 +269,7 @@ def test_a_whole_private_system_is_measured_and_then_gone(tmp_path: Path) -> Non
     assert bench.returncode == 0, out + said
     runs = json.loads(report.read_text())["runs"]
     assert [(run["case"], run["target"], run["measured"]["problems"]) for run in runs] == [
-        (case, target, {}) for case in ("ttft-1", "photos-200", "submissions") for target in ("direct", "system")
+        (case, target, {}) for case in cases for target in ("direct", "system")
     ]
     assert all(run["measured"]["whole"] == run["measured"]["begun"] > 0 for run in runs)
 
