@@ -67,7 +67,8 @@ def template_database(stack: TestStack) -> Iterator[str]:
 def database_url(stack: TestStack, template_database: str) -> Iterator[str]:
     """A migrated database of the test's own."""
     name = f"test_{secrets.token_hex(6)}"
-    administer(stack.database_url, f'create database "{name}" template "{template_database}"')
+    # Copied as files, which takes a sixth of the time of writing a copy to the log.
+    administer(stack.database_url, f'create database "{name}" template "{template_database}" strategy file_copy')
     yield database_named(stack.database_url, name)
     administer(stack.database_url, f'drop database "{name}" with (force)')
 

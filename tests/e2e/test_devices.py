@@ -183,6 +183,7 @@ async def test_ctrl_c_ends_the_simulation_and_its_devices(system: System):
     assert await unrevoked(system) == 0
 
 
+@pytest.mark.alone
 async def test_two_hundred_dispensers_for_a_minute_get_one_command_for_each_touch(
     system: System, servers: tuple[Server, Server], provider: ScriptedProvider
 ):
