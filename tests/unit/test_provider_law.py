@@ -12,7 +12,7 @@ from pydantic import SecretStr
 from shared.domain.dispense import SMARTSIP_V01
 from shared.domain.dispense.answer import parse_answer
 from shared.domain.dispense.envelope import enforce
-from shared.domain.dispense.prompt import SCHEMA
+from shared.domain.dispense.prompt import PLAIN_SCHEMA, SCHEMA
 from shared.domain.errors import ModelNotFound, ProviderError, ProviderRejected, ProviderTimeout, StreamIncomplete
 from shared.domain.events import Delta, Finish, Reasoning, Text, Usage
 from shared.settings import ProviderEndpoint
@@ -159,6 +159,13 @@ async def test_the_demo_pours_nothing_for_a_photo() -> None:
     }
     poured = enforce(parse_answer(text), SMARTSIP_V01)
     assert (poured.volume, poured.degree, poured.type) == (0, 0, "none")
+
+
+async def test_the_demo_pours_nothing_in_the_first_systems_form_either() -> None:
+    text = await demo_text(say(PromptText("How much?"), schema=ResponseSchema("plain", PLAIN_SCHEMA)))
+    assert json.loads(text) == {"volume": "0", "degree": "0", "type": NOT_A_MODEL}
+    poured = enforce(parse_answer(text), SMARTSIP_V01)
+    assert (poured.volume, poured.degree, poured.is_safe_default) == (0, 0, False)
 
 
 async def test_the_demo_fills_any_schema() -> None:

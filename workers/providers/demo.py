@@ -16,6 +16,8 @@ from workers.providers.base import Clocks, Prompt, PromptImage
 WORD_PAUSE_S: Final = 0.02
 MAX_PAUSE_MS: Final = 10_000
 NOT_A_MODEL: Final = "demo: not a model"
+_TEXTS: Final = {"container": "none", "volume": "0", "degree": "0"}
+"""What an answer about a photo says where it is text: that nothing is poured."""
 QUOTED_CHARS: Final = 200
 _MODEL: Final = re.compile(r"demo|slow-(?P<ms>\d{1,5})", re.ASCII)
 
@@ -95,7 +97,7 @@ def _kind(schema: dict[str, Any]) -> object:
 
 
 def _field(name: str, schema: dict[str, Any]) -> object:
-    return "none" if name == "container" and schema.get("type") == "string" else _least(schema)
+    return _TEXTS[name] if name in _TEXTS and schema.get("type") == "string" else _least(schema)
 
 
 def _word_count(prompt: Prompt) -> int:
