@@ -227,14 +227,20 @@ async def state_of(client: httpx.AsyncClient, job_id: str) -> str | None:
 
 
 async def all_end(client: httpx.AsyncClient, job_ids: Sequence[str], *, within: float = 40) -> list[str]:
-    """Wait until every job has ended; return their states."""
+    """Wait until every job has ended; return their states, with the reason where one failed."""
 
     async def have_ended() -> bool:
         states = [await state_of(client, job_id) for job_id in job_ids]
         return all(state in TERMINAL for state in states)
 
     await eventually(have_ended, within=within, expecting="the end of every accepted job")
-    return [state for job_id in job_ids if (state := await state_of(client, job_id))]
+    return [await _end_of(client, job_id) for job_id in job_ids]
+
+
+async def _end_of(client: httpx.AsyncClient, job_id: str) -> str:
+    job = (await client.get(f"/v2/jobs/{job_id}")).json()
+    error = job["error"]
+    return cast(str, job["state"]) if error is None else f"{job['state']}: {error['code']}: {error['detail']}"
 
 
 async def _frames(lines: AsyncIterator[str]) -> AsyncIterator[tuple[str, Event]]:

@@ -31,6 +31,9 @@ OPTIONS = {
     "SMARTSIP_CLOCKS__FIRMWARE_SPACE": "2",
     "SMARTSIP_CLOCKS__FIRMWARE_GIVE_UP": "15",
     "SMARTSIP_CLOCKS__PROVIDER_FIRST_DELTA": "20",
+    # The provider is a thread of the test's own process, which stands still while that starts servers: a second of
+    # silence, a test's clock for a provider that has died, would not be the system's doing.
+    "SMARTSIP_CLOCKS__PROVIDER_IDLE": "10",
     # A worker that comes back after a kill of Valkey hears again within this.
     "SMARTSIP_CLOCKS__RING_AGAIN_AFTER": "1",
 }

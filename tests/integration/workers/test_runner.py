@@ -82,14 +82,11 @@ async def test_a_chat_streams_ends_and_is_archived_as_it_was_streamed(
     job_id = await bench.chat("Say hello")
     await runtime.runner.run(job_id)
     ending = await bench.ended(job_id)
-    assert events_of(ending.entries) == [
-        STARTED,
-        Reasoning("hm"),
-        Text("Hel"),
-        Text("lo"),
-        Usage(7, 5),
-        Completed("stop"),
-    ]
+    events = events_of(ending.entries)
+    texts = [event for event in events if isinstance(event, Text)]  # a busy machine may hear two fragments as one
+    assert "".join(text.text for text in texts) == "Hello"
+    others = [event for event in events if event not in texts]
+    assert (others, events[2 : 2 + len(texts)]) == ([STARTED, Reasoning("hm"), Usage(7, 5), Completed("stop")], texts)
     assert ending.state is State.SUCCEEDED
     assert (ending.reply.text, ending.reply.usage, ending.reply.finish_reason) == ("Hello", Usage(7, 5), "stop")
     await bench.said(job_id, Completed)
