@@ -16,7 +16,17 @@ from pydantic import SecretStr
 from shared.adapters.redis_connection import connect
 from shared.domain.events import Cancelled, Completed, Restarted, Started
 from shared.settings import Redis as RedisSettings
-from tests.e2e.system import ConnectionBroke, Received, System, all_end, follow, listen, submit, whole_system
+from tests.e2e.system import (
+    ConnectionBroke,
+    Received,
+    System,
+    all_end,
+    follow,
+    listen,
+    state_of,
+    submit,
+    whole_system,
+)
 from tests.firmware import Device
 from tests.images import photo
 from tests.scripted_provider import ScriptedProvider, openai_stream
@@ -157,9 +167,11 @@ async def test_a_killed_worker_loses_no_job_and_splices_nothing(
     system: System, client: httpx.AsyncClient, provider: ScriptedProvider
 ) -> None:
     doomed = system.processes[-1]
+    provider.play(openai_stream(WORDS).paced(10))  # none ends before the last has begun, on a busy machine either
     jobs = [await submit(client) for _ in range(STREAMS)]
     readers = [asyncio.create_task(follow(client, job_id)) for job_id in jobs]
     await listen(client, Received(jobs[-1]), at_most=8)
+    assert {await state_of(client, job_id) for job_id in jobs} == {"running"}
     asked = len(provider.exchanges)
     killed_at = time.monotonic()
     doomed.send_signal(signal.SIGKILL)
@@ -179,7 +191,7 @@ async def test_a_stopped_worker_that_goes_on_changes_nothing(system: System, cli
     await listen(client, Received(jobs[-1]), at_most=8)
     zombie.send_signal(signal.SIGSTOP)
     await system.worker()
-    restarted = Received(jobs[0])
+    restarted = Received(jobs[-1])
 
     async def has_restarted() -> bool:
         restarted.ids.clear()
