@@ -38,7 +38,7 @@ def add_middleware(app: FastAPI, limits: Limits) -> None:
 
 
 class PathToken:
-    """Takes `/d/<key>` off a path and leaves the key in `scope["path_token"]`.
+    """Takes `/d/<token>` off a path and leaves the token in `scope["path_token"]`.
 
     The scope is changed in place, so that a server that logs requests itself has nothing left to give away.
     """
