@@ -124,12 +124,32 @@ def _settle(options: Options, data: DataDirectory, stack: EmbeddedStack) -> Sett
         environment["SMARTSIP_WORKER__SLOTS"] = str(options.concurrency)
     environment["PYTHONPATH"] = os.pathsep.join(filter(None, (str(CHECKOUT), os.environ.get("PYTHONPATH"))))
     os.environ.update(environment)
+    os.environ["SMARTSIP_IS_LOCAL_STACK"] = "1"
     settings = load_settings()
-    if _is_loopback(settings.host) and "firmware_access" not in settings.model_fields_set:
-        os.environ["SMARTSIP_FIRMWARE_ACCESS"] = "open"  # the fielded firmware cannot log in
+    if _is_loopback(settings.host):
+        os.environ.update(_opened(settings))
+        settings = load_settings()
+    else:
+        del os.environ["SMARTSIP_IS_LOCAL_STACK"]
         settings = load_settings()
     set_up_logging(log_format=settings.log_format, log_level=settings.log_level)
     return settings
+
+
+def _opened(settings: Settings) -> dict[str, str]:
+    """Return what lets this machine's own programs in without a credential, where nobody said otherwise.
+
+    The fielded firmware and the clients of most older systems cannot log in.
+    """
+    opened: dict[str, str] = {}
+    if "firmware_access" not in settings.model_fields_set:
+        opened["SMARTSIP_FIRMWARE_ACCESS"] = "open"
+    if "registration" not in settings.model_fields_set:
+        opened["SMARTSIP_REGISTRATION"] = "open"
+    for dialect in ("api_server", "lite_llm_chat", "llm_service_api"):
+        if dialect not in settings.dialects.model_fields_set:
+            opened[f"SMARTSIP_DIALECTS__{dialect.upper()}"] = "open"
+    return opened
 
 
 def _programs(options: Options, data: DataDirectory, *, listener_fd: int, gate_fd: int) -> Iterator[Program]:

@@ -11,14 +11,12 @@ import binascii
 import os
 import re
 from collections.abc import Mapping
-from datetime import timedelta
 from pathlib import Path
 from typing import Annotated, Any, ClassVar, Final, Literal
 
 from dotenv import dotenv_values
 from pydantic import (
     AfterValidator,
-    BaseModel,
     BeforeValidator,
     ConfigDict,
     Field,
@@ -33,15 +31,17 @@ from pydantic_settings import SettingsError as SourceError
 from shared.domain.commands import MODEL_PATTERN
 from shared.domain.dispense import DeviceProfile
 from shared.settings_devices import buckets_and_owners, checked_buckets, checked_profiles, with_names
+from shared.settings_dialects import Access, Dialects, Price, check_jwt_secret
 from shared.settings_errors import sentence_for_unreadable, sentences_for
+from shared.settings_groups import Clocks, Limits, SettingsGroup
 from shared.settings_sources import (
     Nested,
     checked_url,
     complete_endpoints,
     from_variables,
     is_near,
+    listed,
     read_yaml,
-    seconds,
     with_scheme,
 )
 
@@ -52,8 +52,6 @@ ENV_FILE: Final = ".env"
 Url = Annotated[str, AfterValidator(checked_url)]
 Address = Annotated[Url, BeforeValidator(with_scheme)]
 """A URL whose `http://` may be left out."""
-Duration = Annotated[timedelta, BeforeValidator(seconds)]
-Seconds = Annotated[Duration, Field(gt=timedelta(0))]
 MIN_TOKEN_CHARS: Final = 16
 MASTER_KEY_BYTES: Final = 32
 HOW_TO_CONFIGURE: Final = {"openai": "set OPENAI_API_KEY", "ollama": "set OLLAMA_API_URL"}
@@ -62,92 +60,6 @@ OTHER_PROVIDER: Final = "choose a model of one that is"
 
 class SettingsError(Exception):
     """The settings cannot be used; the text has one sentence per problem, naming what to set."""
-
-
-class SettingsGroup(BaseModel):
-    """Base of the nested groups: frozen and closed."""
-
-    model_config = ConfigDict(frozen=True, extra="forbid")
-
-
-class Clocks(SettingsGroup):
-    """Every clock of the system. Tests run them at a tenth."""
-
-    lease: Seconds = timedelta(seconds=15)
-    """How long a worker is believed alive after its last renewal."""
-    renew_every: Seconds = timedelta(seconds=5)
-    sweep_every: Seconds = timedelta(seconds=1)
-    ring_again_after: Seconds = timedelta(seconds=30)
-    """A queued job whose bell was not answered is rung again after this."""
-    idle_look: Seconds = timedelta(seconds=2)
-    """How often the row of a job is looked at while its stream is silent."""
-    heartbeat: Seconds = timedelta(seconds=15)
-    """Below the 60 s idle cut of common proxies."""
-    cancel_confirm: Seconds = timedelta(seconds=1)
-    """How long a cancel waits for the runner before it answers 202 `cancelling`."""
-    drain: Seconds = timedelta(seconds=20)
-    """How long a worker that was told to stop lets running jobs finish before it gives them back."""
-    publish_gap: Duration = timedelta(milliseconds=5)
-    """Least time between two writes of the publisher; first deltas and ends never wait."""
-    log_ttl: Seconds = timedelta(hours=1)
-    """How long Redis keeps the log of a silent attempt; the runner writes a lost log again."""
-    ended_log_ttl: Seconds = timedelta(minutes=2)
-    """How long Redis keeps a finished log, whose archive is in PostgreSQL."""
-    send: Seconds = timedelta(seconds=15)
-    """How long one write to a client may block before its stream is cut; it may resume."""
-    provider_connect: Seconds = timedelta(seconds=5)
-    provider_first_delta: Seconds = timedelta(seconds=120)
-    provider_idle: Seconds = timedelta(seconds=60)
-    """Between two deltas; comments and keep-alives do not count."""
-    retry_base: Seconds = timedelta(seconds=1)
-    """First pause before a failed attempt is tried again, where the provider gave no hint; doubled each time."""
-    retry_cap: Seconds = timedelta(seconds=60)
-    key_cache: Seconds = timedelta(seconds=5)
-    """How long an api process believes what it read about an API key: a revocation works within this time."""
-    firmware_answer: Seconds = timedelta(seconds=4)
-    """How long the old firmware's request waits silently: the device hangs up after 5 s without a header line."""
-    firmware_space: Seconds = timedelta(seconds=2)
-    """Between two spaces after that: the device waits 5 s for each chunk."""
-    firmware_give_up: Seconds = timedelta(seconds=15)
-    """After this the device pours nothing, because the cup may be gone."""
-    same_touch: Seconds = timedelta(seconds=60)
-    """A device that asks again about the same photo within this is answered by the same job."""
-    command_valid: Seconds = timedelta(seconds=30)
-    """How long after its making a device may still pour a command: later the cup may be gone."""
-    claim_code: Seconds = timedelta(hours=24)
-    """How long a claim code waits for its device."""
-    rotation_overlap: Seconds = timedelta(hours=24)
-    """How long a device's old token stays good after a new one was made, where nobody says otherwise."""
-    signature_skew: Seconds = timedelta(minutes=15)
-    """How far a device's clock may be off where it signs its uploads: what AWS allows."""
-    decode_image: Seconds = timedelta(seconds=5)
-    """CPU and wall time a worker's subprocess may spend on one image."""
-    image_ready: Seconds = timedelta(seconds=10)
-    """How long a request for an image that nobody has opened yet waits for that."""
-
-    @model_validator(mode="after")
-    def _lease_outlives_its_renewal(self) -> "Clocks":
-        if self.renew_every >= self.lease:
-            raise ValueError("SMARTSIP_CLOCKS__RENEW_EVERY must be shorter than SMARTSIP_CLOCKS__LEASE")
-        return self
-
-
-class Limits(SettingsGroup):
-    """What a caller may ask for at most."""
-
-    body_bytes: int = 8 * 1024 * 1024
-    """JSON bodies."""
-    image_bytes: int = 20 * 1024 * 1024
-    device_image_bytes: int = 1024 * 1024
-    image_pixels: int = 40_000_000
-    waiting_per_owner: int = 10_000
-    """Jobs of one owner waiting in one queue; one more is refused with 429."""
-    wait_s: float = 60
-    """The longest `wait` of a long poll."""
-    streams_per_owner: int = 2_000
-    """Open event streams of one owner per api process."""
-    reader_queue: int = 256
-    """Messages a reader may lag behind before it is sent to the log to catch up."""
 
 
 class Redis(SettingsGroup):
@@ -237,20 +149,26 @@ class Settings(SettingsGroup):
     admin_token: SecretStr
     master_key: SecretStr
     """Encrypts what must be read back (provider keys, signature secrets). Base64 of 32 bytes."""
-    providers: dict[str, ProviderEndpoint] = {}
+    providers: dict[str, ProviderEndpoint] = Field(default_factory=dict[str, ProviderEndpoint])
     http_proxy: Address | None = Field(default=None, repr=False)
     """How providers outside this machine and network are reached, where an endpoint does not say otherwise."""
     default_model: str = "demo/demo"
     """`provider/model` for jobs that name none."""
     jwt_secret: SecretStr | None = None
-    """llm-backend-api's; kept for its dialect."""
-    firmware_access: Literal["open", "token", "off"] = "token"
+    """Signs users' tokens (SECRET_KEY, and `jwt.secret` in `config.yaml`); derived from the master key where it is not
+    set. At least 32 bytes, except on the local stack."""
+    is_local_stack: bool = False
+    """Whether this is `./smartsip up` on one machine, for its own user: then weak secrets are let pass."""
+    registration: Literal["open", "closed"] = "closed"
+    """Whether anybody may make an account; administrators always may."""
+    dialects: Dialects = Dialects()
+    firmware_access: Access = "token"
     """Who may use the old firmware's two requests: `open` is for the local stack only."""
     firmware_bucket: str = "test"
     """The bucket name the fielded firmware has compiled in."""
-    device_buckets: Annotated[dict[str, str], NoDecode] = {}
+    device_buckets: Annotated[dict[str, str], NoDecode] = Field(default_factory=dict[str, str])
     """Buckets of the S3 server that devices write to directly, each with its owner's name: `test=local,lab=anna`."""
-    profiles: dict[str, DeviceProfile] = {}
+    profiles: dict[str, DeviceProfile] = Field(default_factory=dict[str, DeviceProfile])
     """Device profiles for every owner, by name, besides the built-in ones. Meant for `config.yaml`:
 
         profiles:
@@ -265,10 +183,19 @@ class Settings(SettingsGroup):
             unlock_above_c: 90                       # above it the device releases its child lock
             child_cap_c: 34                          # 35 would already be poured at 60
     """
+    prices: dict[str, Price] = Field(default_factory=dict[str, Price])
+    """Per million tokens, by `provider/model`; what has no price has no cost. Meant for `config.yaml`:
+
+        prices:
+          openai/gpt-4o-mini: {input: 0.15, cached_input: 0.075, output: 0.6}
+    """
     host: str = "127.0.0.1"
     port: int = Field(default=8888, ge=0, le=65535)
     allowed_origins: Annotated[tuple[str, ...], NoDecode] = ()
-    """Separated by commas in the environment."""
+    """Web pages elsewhere that may use this server, as `http://localhost:5173`, separated by commas (CORS_ORIGINS).
+
+    `*` is every page, with a credential: it opens nothing that is `open` to this machine without one.
+    """
     log_format: Literal["auto", "json", "console"] = "auto"
     log_level: Literal["debug", "info", "warning", "error"] = "info"
     clocks: Clocks = Clocks()
@@ -322,6 +249,12 @@ class Settings(SettingsGroup):
         return checked_profiles(profiles)
 
     @model_validator(mode="after")
+    def _secrets_are_hard_to_guess(self) -> "Settings":
+        if self.jwt_secret is not None and not self.is_local_stack:
+            check_jwt_secret(self.jwt_secret.get_secret_value())
+        return self
+
+    @model_validator(mode="after")
     def _buckets_are_devices_own(self) -> "Settings":
         checked_buckets(self.device_buckets, our_own=self.objects.bucket)
         return self
@@ -329,7 +262,7 @@ class Settings(SettingsGroup):
     @field_validator("allowed_origins", mode="before")
     @classmethod
     def _split(cls, origins: object) -> object:
-        return [part.strip() for part in origins.split(",") if part.strip()] if isinstance(origins, str) else origins
+        return listed(origins) if isinstance(origins, str) else origins
 
     @model_validator(mode="after")
     def _default_model_can_be_called(self) -> "Settings":

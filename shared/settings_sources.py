@@ -26,8 +26,24 @@ PATHS: Final = {
     "OPENAI_BASE_URL": ("providers", "openai", "base_url"),
     "OLLAMA_API_URL": ("providers", "ollama", "base_url"),
     "HTTP_PROXY": ("http_proxy",),
+    "SECRET_KEY": ("jwt_secret",),
+    "ACCESS_TOKEN_EXPIRE_MINUTES": ("dialects", "access_token"),
+    "MAX_HISTORY_TOKENS": ("limits", "history_tokens"),
+    "DEFAULT_TOKEN_QUOTA": ("dialects", "client_quota_tokens"),
+    "APP_NAME": ("dialects", "app_name"),
+    "APP_VERSION": ("dialects", "app_version"),
+    "API_PREFIX": ("dialects", "api_prefix"),
+    "BACKEND_PORT": ("port",),
+    "MODEL_CACHE_TTL": ("clocks", "model_cache"),
+    "CORS_ORIGINS": ("allowed_origins",),
 }
 """The older systems' variables, and the setting each one is."""
+_OURS_TOO: Final = frozenset(
+    {"SECRET_KEY", "BACKEND_PORT", "CORS_ORIGINS", "APP_NAME", "APP_VERSION", "API_PREFIX", "MODEL_CACHE_TTL"}
+    | {"ACCESS_TOKEN_EXPIRE_MINUTES", "MAX_HISTORY_TOKENS", "DEFAULT_TOKEN_QUOTA"}
+)
+"""Older names of settings that people are told by ours."""
+_MINUTES: Final = frozenset({"ACCESS_TOKEN_EXPIRE_MINUTES"})
 OLLAMA_SUFFIXES: Final = (*("/api/generate", "/api/chat", "/api/tags", "/api", "/v1/chat/completions", "/v1"),)
 """Paths that the older systems' documents had in `OLLAMA_API_URL`; we want the host."""
 
@@ -38,7 +54,7 @@ def from_variables(variables: Mapping[str, str | None]) -> Nested:
     for name, path in PATHS.items():
         text = (variables.get(name) or "").strip()
         if text:
-            _put(values, path, text)
+            _put(values, path, f"PT{text}M" if name in _MINUTES and text.isdigit() else text)
     return values
 
 
@@ -85,6 +101,14 @@ def seconds(value: object) -> object:
         return value
 
 
+def listed(text: str) -> list[str]:
+    """Return the parts of a text with commas between them, or of a JSON list, as Lite-LLM-Chat's documents write it."""
+    if text.strip().startswith("["):
+        parts = cast("list[object]", yaml.safe_load(text))  # JSON is YAML
+        return [str(part).strip() for part in parts]
+    return [part.strip() for part in text.split(",") if part.strip()]
+
+
 def normalise_ollama_url(url: str) -> str:
     """Return where Ollama is, whatever path the older documents put behind it."""
     url = str(with_scheme(url)).rstrip("/")
@@ -129,6 +153,8 @@ def is_near(url: str) -> bool:
 def variable_for(path: tuple[str | int, ...]) -> str:
     """Return the name of the variable that a person sets for a setting."""
     for name, known in PATHS.items():
+        if name in _OURS_TOO:
+            continue
         if known == path or (len(path) == 1 and path == known[:1] and known[-1] == "url"):
             return name
     return "SMARTSIP_" + "__".join(str(part).upper() for part in path)

@@ -17,6 +17,8 @@ from sqlalchemy import (
     Integer,
     LargeBinary,
     MetaData,
+    Numeric,
+    Sequence,
     SmallInteger,
     Table,
     Text,
@@ -113,6 +115,10 @@ job = Table(
     Column("started_at", _instant),
     Column("ended_at", _instant),
     Column("idempotency_key", Text),
+    Column("chat_id", Uuid),
+    Column("turn", BigInteger),
+    Index("job_of_chat", "chat_id", "turn", "id", postgresql_where=text("chat_id is not null")),
+    Index("job_blocked", "chat_id", postgresql_where=text("state = 0 and run_after = 'infinity'")),
     Index(
         "job_idempotency",
         "owner_id",
@@ -134,6 +140,8 @@ job = Table(
 )
 """The hot row. `fair_key` is what fair ringing goes round-robin by: a device's id, or the negated owner's id.
 
+A job with a `chat_id` answers that chat's `turn`; while an earlier turn is not over, its `run_after` is infinity.
+
 `fence` counts claims (and ends without a runner); it is the attempt's number in the event log. `attempts` counts the
 job's own failures, `losses` the deaths of processes under it.
 """
@@ -147,11 +155,14 @@ job_body = Table(
     Column("model", Text, nullable=False),
     Column("labels", JSONB),
     Column("image_id", Uuid),
+    Column("client", Text),
+    Column("key_id", Uuid),
     Index("job_body_image_id_ix", "image_id", postgresql_where=text("image_id is not null")),
 )
 """Written with the job, never updated. `payload` is a `JobSpec` as JSON, `model` what it names, so that a list need not
 read payloads; `request_hash` guards idempotency keys. `image_id` is the stored photo that a vision or upload job is
-about: what is derived from a photo is found by it."""
+about: what is derived from a photo is found by it. `client` and `key_id` say who asked, for the ledger: whom the caller
+named, and with which API key."""
 
 job_done = Table(
     "job_done",
@@ -330,3 +341,170 @@ prompt = Table(
 )
 """An owner's own prompts. Versions are added and never changed; a row without a text is the last version of a prompt
 that was deleted, so that its number is not used again."""
+
+account = Table(
+    "account",
+    metadata,
+    Column("owner_id", BigInteger, ForeignKey(owner.c.id, ondelete="CASCADE"), primary_key=True, autoincrement=False),
+    Column("password_hash", Text, nullable=False),
+    Column("role", Text, nullable=False, server_default="user"),
+    Column("epoch", Integer, nullable=False, server_default=text("0")),
+    Column("created_at", _instant, nullable=False, server_default=_now),
+    Column("disabled_at", _instant),
+    Column("last_login_at", _instant),
+)
+"""An owner who can log in, by the owner's name. Tokens carry the `epoch` and end when it is raised: that is how one
+logs out everywhere."""
+
+login_failure = Table(
+    "login_failure",
+    metadata,
+    Column("subject", Text, primary_key=True),
+    Column("failures", Integer, nullable=False),
+    Column("began_at", _instant, nullable=False, server_default=_now),
+    Index("login_failure_began_at_ix", "began_at"),
+)
+"""Failed logins within a window that began at `began_at`, per address, and per account and address."""
+
+turn_number = Sequence("turn_number", metadata=metadata)
+"""Numbers turns: within a chat they rise in the order in which its turns were accepted."""
+
+chat = Table(
+    "chat",
+    metadata,
+    Column("id", Uuid, primary_key=True),
+    Column("number", BigInteger, Identity(start=1), nullable=False, unique=True),
+    Column("owner_id", BigInteger, ForeignKey(owner.c.id, ondelete="CASCADE"), nullable=False),
+    Column("origin", Text, nullable=False),
+    Column("external_id", Text),
+    Column("title", Text, nullable=False),
+    Column("model", Text),
+    Column("system_prompt", Text),
+    Column("parameters", JSONB, nullable=False, server_default=text("'{}'")),
+    Column("provider_key", LargeBinary),
+    Column("created_at", _instant, nullable=False, server_default=_now),
+    Column("updated_at", _instant, nullable=False, server_default=_now),
+    Column("idempotency_key", Text),
+    Column("request_hash", LargeBinary),
+    Index("chat_by_owner", "owner_id", "updated_at", "id"),
+    Index(
+        "chat_external",
+        "owner_id",
+        "origin",
+        "external_id",
+        unique=True,
+        postgresql_where=text("external_id is not null"),
+    ),
+    Index(
+        "chat_idempotency",
+        "owner_id",
+        "idempotency_key",
+        unique=True,
+        postgresql_where=text("idempotency_key is not null"),
+    ),
+)
+"""A conversation. `number` is its id for older systems whose ids are integers, `external_id` for one that lets clients
+choose them; `origin` says through which surface it was made (older systems see only their own). `provider_key` is
+encrypted (`shared.encryption`) and used for this chat only. `updated_at` is when its last turn was accepted."""
+
+message = Table(
+    "message",
+    metadata,
+    Column("id", BigInteger, Identity(start=1), primary_key=True),
+    Column("chat_id", Uuid, nullable=False),
+    Column("owner_id", BigInteger, nullable=False),
+    Column("turn", BigInteger, nullable=False),
+    Column("role", Text, nullable=False),
+    Column("content", Text, nullable=False),
+    Column("media", JSONB, nullable=False, server_default=text("'[]'")),
+    Column("reasoning", Text),
+    Column("search_results", JSONB),
+    Column("signatures", JSONB),
+    Column("tool_calls", JSONB),
+    Column("provider", Text),
+    Column("model", Text),
+    Column("usage", JSONB),
+    Column("finish_reason", Text),
+    Column("job_id", Uuid),
+    Column("created_at", _instant, nullable=False, server_default=func.clock_timestamp()),
+    Index("message_of_chat", "chat_id", "turn", "id"),
+)
+"""What was said, in the order (`turn`, `id`): a turn is what the user said and, once there is one, the answer to it.
+
+Answers are written by the statement that ends their job, so that they are the fence's like the end itself. No foreign
+key to `chat`, for the same reason as in `finding`: whoever deletes a chat deletes its jobs first, then these.
+"""
+
+media = Table(
+    "media",
+    metadata,
+    Column("id", Uuid, primary_key=True),
+    Column("owner_id", BigInteger, ForeignKey(owner.c.id, ondelete="CASCADE"), nullable=False),
+    Column("kind", Text, nullable=False),
+    Column("sha256", LargeBinary, nullable=False),
+    Column("media_type", Text, nullable=False),
+    Column("size_bytes", BigInteger, nullable=False),
+    Column("object_key", Text, nullable=False),
+    Column("created_at", _instant, nullable=False, server_default=_now),
+    Column("ready_at", _instant),
+    UniqueConstraint("owner_id", "sha256"),
+    Index("media_by_owner", "owner_id", "id"),
+)
+"""A stored video or audio file, once per owner and content. Shown from `ready_at` on: then it was checked."""
+
+quota = Table(
+    "quota",
+    metadata,
+    Column("owner_id", BigInteger, ForeignKey(owner.c.id, ondelete="CASCADE"), primary_key=True, autoincrement=False),
+    Column("subject", Text, primary_key=True),
+    Column("limit_tokens", BigInteger, nullable=False),
+    Column("used_tokens", BigInteger, nullable=False, server_default=text("0")),
+    Column("reserved_tokens", BigInteger, nullable=False, server_default=text("0")),
+    Column("updated_at", _instant, nullable=False, server_default=_now),
+)
+"""What may be used at most: by an owner as a whole (`subject` is `owner`), through one API key (`key:<id>`), or by one
+client of the owner (`client:<id>`). A job is accepted if what is used, reserved and asked for stays within."""
+
+reservation = Table(
+    "reservation",
+    metadata,
+    Column("job_id", Uuid, primary_key=True),
+    Column("owner_id", BigInteger, nullable=False),
+    Column("subjects", ARRAY(Text), nullable=False),
+    Column("input_tokens", BigInteger, nullable=False),
+    Column("output_tokens", BigInteger, nullable=False),
+)
+"""What a job that has not been settled holds of each of these quotas."""
+
+charge = Table(
+    "charge",
+    metadata,
+    Column("job_id", Uuid, primary_key=True),
+    Column("owner_id", BigInteger, nullable=False),
+    Column("client", Text),
+    Column("key_id", Uuid),
+    Column("kind", Text, nullable=False),
+    Column("model", Text, nullable=False),
+    Column("input_tokens", BigInteger, nullable=False),
+    Column("output_tokens", BigInteger, nullable=False),
+    Column("reasoning_tokens", BigInteger, nullable=False),
+    Column("cached_tokens", BigInteger, nullable=False),
+    Column("lost_tokens", BigInteger, nullable=False),
+    Column("is_estimated", Boolean, nullable=False),
+    Column("cost", Numeric(20, 9)),
+    Column("charged_at", _instant, nullable=False, server_default=func.clock_timestamp()),
+    Index("charge_by_owner", "owner_id", "charged_at"),
+)
+"""The ledger: what a job used, written by the statement that ends it. `output_tokens` include the reasoning;
+`lost_tokens` are the estimated input of attempts whose process died. Without a price there is no `cost`."""
+
+provider_list = Table(
+    "provider_list",
+    metadata,
+    Column("provider", Text, primary_key=True),
+    Column("models", JSONB, nullable=False, server_default=text("'[]'")),
+    Column("listed_at", _instant),
+    Column("tried_at", _instant),
+    Column("error", Text),
+)
+"""The models each provider lists, as a worker last heard: `listed_at` is of the last good answer, which is kept."""

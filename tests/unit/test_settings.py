@@ -12,6 +12,7 @@ from hypothesis import strategies as st
 import shared.settings
 from shared.domain.dispense import DeviceProfile, TemperatureBand
 from shared.settings import Clocks, ProviderEndpoint, Settings, SettingsError, load_settings
+from shared.settings_dialects import Dialects
 from shared.settings_sources import from_yaml, normalise_ollama_url
 
 MASTER_KEY = "AAECAwQFBgcICQoLDA0ODxAREhMUFRYXGBkaGxwdHh8="
@@ -35,7 +36,7 @@ sqlite:
   path: "./llm_backend.db"
   max_open_conns: 10
 jwt:
-  secret: "jwt-secret"
+  secret: "a-secret-of-32-bytes-nobody-has-seen"
 """
 
 
@@ -248,7 +249,7 @@ def test_the_config_file_of_llm_backend_api_is_understood(around: Surroundings) 
     assert settings.redis.url.get_secret_value() == "redis://:p%40ss%2Fword@localhost:6379/3"
     assert settings.database.conninfo == REQUIRED["DATABASE_URL"]
     assert settings.jwt_secret is not None
-    assert settings.jwt_secret.get_secret_value() == "jwt-secret"
+    assert settings.jwt_secret.get_secret_value() == "a-secret-of-32-bytes-nobody-has-seen"
 
 
 KETTLE = """
@@ -285,11 +286,13 @@ def test_device_profiles_come_from_the_config_file(around: Surroundings) -> None
     }
 
 
-def test_the_profile_in_the_settings_own_words_is_one_that_works(around: Surroundings) -> None:
+def test_the_examples_in_the_settings_own_words_work(around: Surroundings) -> None:
     words = Path(shared.settings.__file__).read_text(encoding="utf-8")
-    example = words.partition("Meant for `config.yaml`:\n")[2].partition('"""')[0]
-    around.write("config.yaml", dedent(example))
-    assert list(load_settings().profiles) == ["kettle"]
+    profiles, prices = (part.partition('"""')[0] for part in words.split("Meant for `config.yaml`:\n")[1:])
+    around.write("config.yaml", dedent(profiles) + dedent(prices))
+    settings = load_settings()
+    assert list(settings.profiles) == ["kettle"]
+    assert list(settings.prices) == ["openai/gpt-4o-mini"]
 
 
 @pytest.mark.parametrize(
@@ -403,3 +406,45 @@ def test_ollama_is_found_with_or_without_a_path(base: str, suffix: str) -> None:
 def test_any_text_as_config_file_is_read_or_refused(text: str) -> None:
     with suppress(ValueError):
         assert isinstance(from_yaml(text), dict)
+
+
+@pytest.mark.parametrize("secret", ["short", "S3cureK3y#2024!AIsafety", "your-secret-key-change-in-production"])
+def test_a_secret_for_tokens_that_can_be_guessed_is_refused(around: Surroundings, secret: str) -> None:
+    around.set(SECRET_KEY=secret)
+    with pytest.raises(SettingsError, match="at least 32 bytes nobody has seen") as refusal:
+        load_settings()
+    assert secret not in str(refusal.value)
+
+
+def test_the_local_stack_takes_the_secret_its_old_configuration_has(around: Surroundings) -> None:
+    around.set(SECRET_KEY="S3cureK3y#2024!AIsafety")
+    around.set(SMARTSIP_IS_LOCAL_STACK="1")
+    assert load_settings().is_local_stack
+
+
+def test_the_older_systems_variables_are_settings(around: Surroundings) -> None:
+    around.set(
+        SECRET_KEY="a-secret-of-32-bytes-nobody-has-seen",
+        ACCESS_TOKEN_EXPIRE_MINUTES="45",
+        MAX_HISTORY_TOKENS="900",
+        DEFAULT_TOKEN_QUOTA="1000",
+        APP_NAME="Tea",
+        APP_VERSION="2.0",
+        API_PREFIX="/api/v9",
+        BACKEND_PORT="8000",
+        MODEL_CACHE_TTL="0",
+        CORS_ORIGINS='["http://localhost:5173", "http://tea.example"]',
+    )
+    settings = load_settings()
+    assert settings.jwt_secret is not None
+    assert settings.jwt_secret.get_secret_value() == "a-secret-of-32-bytes-nobody-has-seen"
+    assert settings.dialects == Dialects(
+        access_token=timedelta(minutes=45),
+        client_quota_tokens=1000,
+        app_name="Tea",
+        app_version="2.0",
+        api_prefix="/api/v9",
+    )
+    assert (settings.limits.history_tokens, settings.port) == (900, 8000)
+    assert settings.clocks.model_cache == timedelta(0)
+    assert settings.allowed_origins == ("http://localhost:5173", "http://tea.example")
