@@ -3,7 +3,7 @@
 import base64
 import binascii
 from datetime import datetime
-from typing import Annotated, Final, Literal, TypeAlias
+from typing import Annotated, Any, Final, Literal, TypeAlias
 from uuid import UUID
 
 from pydantic import BaseModel, ConfigDict, Field, StringConstraints, field_validator, model_validator
@@ -15,6 +15,7 @@ from shared.domain.jobs import MAX_TIMEOUT, Kind, OnDisconnect
 
 MAX_INLINE_IMAGE_BYTES: Final = 256 * 1024
 """Larger photos are uploaded first and referred to by id: a job's row stays small."""
+MAX_INLINE_AUDIO_BYTES: Final = 256 * 1024
 MAX_MESSAGES: Final = 1000
 MAX_TEXT_CHARS: Final = 1_000_000
 
@@ -27,6 +28,16 @@ class Command(BaseModel):
     """Base of everything that is asked of the core: unknown fields and wrong types are refused."""
 
     model_config = ConfigDict(extra="forbid", strict=True, frozen=True)
+
+
+def _base64(data: str, *, at_most: int) -> str:
+    try:
+        decoded = base64.b64decode(data, validate=True)
+    except binascii.Error as error:
+        raise ValueError("is not base64") from error
+    if len(decoded) > at_most:
+        raise ValueError(f"is larger than {at_most} bytes: upload it first")
+    return data
 
 
 class StoredImage(Command):
@@ -43,13 +54,7 @@ class InlineImage(Command):
     @field_validator("data")
     @classmethod
     def _is_base64(cls, data: str) -> str:
-        try:
-            decoded = base64.b64decode(data, validate=True)
-        except binascii.Error as error:
-            raise ValueError("is not base64") from error
-        if len(decoded) > MAX_INLINE_IMAGE_BYTES:
-            raise ValueError(f"is larger than {MAX_INLINE_IMAGE_BYTES} bytes: upload it to /v2/images first")
-        return data
+        return _base64(data, at_most=MAX_INLINE_IMAGE_BYTES)
 
     def content(self) -> bytes:
         """Return the image's bytes."""
@@ -73,14 +78,64 @@ class ImagePart(Command):
     image: ImageSource
 
 
-Part: TypeAlias = Annotated[TextPart | ImagePart, Field(discriminator="type")]
+class StoredMedia(Command):
+    """A video or an audio file that was uploaded before."""
+
+    id: Annotated[UUID, Field(strict=False)]
+
+
+class VideoPart(Command):
+    """A video of a message."""
+
+    type: Literal["video"]
+    video: StoredMedia
+
+
+class InlineAudio(Command):
+    """A short recording that travels inside the job, base64-encoded."""
+
+    data: Annotated[str, StringConstraints(min_length=1, max_length=4 * MAX_INLINE_AUDIO_BYTES // 3 + 4)]
+    format: Literal["wav", "mp3"]
+
+    @field_validator("data")
+    @classmethod
+    def _is_base64(cls, data: str) -> str:
+        return _base64(data, at_most=MAX_INLINE_AUDIO_BYTES)
+
+
+class AudioPart(Command):
+    """A recording of a message."""
+
+    type: Literal["audio"]
+    audio: StoredMedia | InlineAudio
+
+
+Part: TypeAlias = Annotated[TextPart | ImagePart | VideoPart | AudioPart, Field(discriminator="type")]
+
+
+class CalledTool(Command):
+    """A tool call the assistant made in an earlier turn; `arguments` are JSON as the model wrote it."""
+
+    id: Annotated[str, StringConstraints(min_length=1, max_length=200)]
+    name: Annotated[str, StringConstraints(min_length=1, max_length=200)]
+    arguments: Annotated[str, StringConstraints(max_length=MAX_TEXT_CHARS)]
 
 
 class Message(Command):
-    """One turn of a conversation."""
+    """One turn of a conversation; `tool_calls` are an assistant's, `tool_call_id` says what a tool's result answers."""
 
-    role: Literal["system", "user", "assistant"]
+    role: Literal["system", "user", "assistant", "tool"]
     content: Annotated[str, StringConstraints(max_length=MAX_TEXT_CHARS)] | Annotated[list[Part], Field(min_length=1)]
+    tool_calls: Annotated[list[CalledTool], Field(min_length=1, max_length=128)] | None = None
+    tool_call_id: Annotated[str, StringConstraints(min_length=1, max_length=200)] | None = None
+
+    @model_validator(mode="after")
+    def _tools_are_theirs(self) -> "Message":
+        if self.tool_calls is not None and self.role != "assistant":
+            raise ValueError("only the assistant's messages have tool_calls")
+        if (self.tool_call_id is not None) is not (self.role == "tool"):
+            raise ValueError("a tool's message, and no other, has a tool_call_id")
+        return self
 
 
 class ChatInput(Command):
@@ -134,6 +189,27 @@ class UploadTask(Command):
     image_id: Annotated[UUID, Field(strict=False)]
 
 
+class MediaTask(Command):
+    """A stored video or audio file whose container is to be checked."""
+
+    media_id: Annotated[UUID, Field(strict=False)]
+
+
+class TurnTask(Command):
+    """A chat's turn to be answered: its runner reads what was said when it begins, not when it was asked.
+
+    `history_tokens` is how much of what was said before goes along (estimated), `has_own_key` whether the chat brought
+    a provider key of its own.
+    """
+
+    history_tokens: Annotated[int, Field(ge=0)]
+    system_prompt: Annotated[str, StringConstraints(max_length=MAX_TEXT_CHARS)] | None = None
+    has_own_key: bool = False
+
+
+JsonObject: TypeAlias = dict[str, Any]  # JSON of the caller's own, e.g. a tool's schema
+
+
 class Parameters(Command):
     """How the model answers; what a provider does not know is left out for it."""
 
@@ -144,6 +220,16 @@ class Parameters(Command):
     seed: Annotated[int, Field(ge=-(2**63), lt=2**63)] | None = None
     presence_penalty: Annotated[float, Field(ge=-2, le=2)] | None = None
     frequency_penalty: Annotated[float, Field(ge=-2, le=2)] | None = None
+    reasoning_effort: Annotated[str, StringConstraints(min_length=1, max_length=40)] | None = None
+    response_format: JsonObject | None = None
+    """As in OpenAI's chat completions: `{"type": "json_object"}`, or `json_schema` with a schema."""
+    tools: Annotated[list[JsonObject], Field(max_length=128)] | None = None
+    tool_choice: str | JsonObject | None = None
+    parallel_tool_calls: bool | None = None
+    user: Annotated[str, StringConstraints(max_length=500)] | None = None
+    """Whom the provider is told this is for."""
+    options: Annotated[JsonObject, Field(max_length=100)] = {}
+    """What only some providers know, by their names for it."""
 
 
 Label: TypeAlias = Annotated[str, StringConstraints(min_length=1, max_length=200, pattern=r"^[^\x00]*$")]
@@ -190,8 +276,10 @@ class JobSpec(Command):
 
     kind: Annotated[Kind, Field(strict=False)]
     model: ModelRef
-    input: ChatInput | VisionTask | UploadTask
+    input: ChatInput | VisionTask | UploadTask | MediaTask | TurnTask
     parameters: Parameters = Parameters()
+    is_metered: bool = False
+    """Whether something is reserved for it, to be settled when it has ended."""
 
     @property
     def provider_name(self) -> str:
