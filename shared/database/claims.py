@@ -1,8 +1,10 @@
 """Running jobs, as PostgreSQL sees it: claim, and one of finish, release, park. One instance per worker process."""
 
 import asyncio
+import re
 from collections.abc import Sequence
 from datetime import datetime, timedelta
+from decimal import Decimal
 from typing import Any, Final, Literal, LiteralString
 from uuid import UUID
 
@@ -15,6 +17,7 @@ from shared.database.lanes import Lane
 from shared.database.statements import run
 from shared.database.tables import STATE_CODES
 from shared.domain.errors import ErrorInfo
+from shared.domain.events import SearchResult, ToolCall, Usage
 from shared.domain.ids import JobId, OwnerId, WorkerId
 from shared.domain.jobs import MAX_ATTEMPTS, SOLO_AFTER_LOSSES, TERMINAL, Kind, Queue, State
 from shared.settings import Database
@@ -22,6 +25,10 @@ from shared.settings import Database
 PATIENCE: Final = timedelta(seconds=15)
 """How long an answer waits for PostgreSQL to come back: a lease, after which the job may be another's anyway."""
 Setback = Literal["failed", "worker_lost", "released"]
+
+_NUL: Final = re.compile(r"(?<!\\)((?:\\\\)*)\\u0000")
+"""A NUL as JSON writes it; a backslash that is itself escaped begins none."""
+_ROWS: Final = msgspec.json.Encoder(decimal_format="number")
 
 logger = structlog.get_logger(__name__)
 
@@ -31,7 +38,7 @@ class Claim(msgspec.Struct, frozen=True, kw_only=True):
 
     `attempts` and `losses` are those of before; `last_setback` is why the attempt before ended, or None if this is
     the first: a parked job that goes on was `released`, one that an administrator replays had `failed`. `started_at`
-    is when this attempt began.
+    is when this attempt began. `chat_id` and `turn` say what it answers, where it is a chat's.
     """
 
     id: JobId
@@ -46,6 +53,8 @@ class Claim(msgspec.Struct, frozen=True, kw_only=True):
     deadline: datetime
     created_at: datetime
     started_at: datetime
+    chat_id: UUID | None = None
+    turn: int | None = None
 
 
 class Finding(msgspec.Struct, frozen=True, kw_only=True):
@@ -65,10 +74,38 @@ class Finding(msgspec.Struct, frozen=True, kw_only=True):
     is_changed: bool
 
 
+class Answer(msgspec.Struct, frozen=True, kw_only=True):
+    """What a job said in its chat; `media` are references as `shared.domain.chats` describes them."""
+
+    content: str
+    media: list[dict[str, str]] = []
+    reasoning: str | None = None
+    search_results: list[SearchResult] | None = None
+    signatures: list[str] | None = None
+    tool_calls: list[ToolCall] | None = None
+    provider: str
+    model: str
+    usage: Usage | None = None
+    finish_reason: str
+
+
+class Charge(msgspec.Struct, frozen=True, kw_only=True):
+    """What a job used, in tokens; `cost` only where its model has a price, in the currency of the prices."""
+
+    model: str
+    input_tokens: int
+    output_tokens: int
+    reasoning_tokens: int
+    cached_tokens: int
+    lost_tokens: int
+    is_estimated: bool
+    cost: Decimal | None = None
+
+
 class Ended(msgspec.Struct, frozen=True, kw_only=True):
     """How a job ended: a terminal state, its folded reply, and the attempt's whole log (`endings.pack_archive`).
 
-    `finding` is what it found in a stored photo, for the table of that name.
+    `finding`, `answer` and `charge` are for the tables `finding`, `message` and `charge`.
     """
 
     id: JobId
@@ -78,6 +115,8 @@ class Ended(msgspec.Struct, frozen=True, kw_only=True):
     reply: bytes
     archive: bytes
     finding: Finding | None = None
+    answer: Answer | None = None
+    charge: Charge | None = None
 
 
 class _Bell(msgspec.Struct, frozen=True):
@@ -241,7 +280,8 @@ class Claims:
 
 
 def _claim_from_row(row: Sequence[Any]) -> Claim:  # Any: the columns of statements.run._CLAIMED
-    job_id, owner_id, queue, kind, fence, attempts, losses, deadline, created_at, started_at, payload, setback = row
+    job_id, owner_id, queue, kind, fence, attempts, losses, deadline, created_at, started_at, *rest = row
+    payload, chat_id, turn, setback = rest
     return Claim(
         id=job_id,
         owner_id=owner_id,
@@ -255,6 +295,8 @@ def _claim_from_row(row: Sequence[Any]) -> Claim:  # Any: the columns of stateme
         deadline=deadline,
         created_at=created_at,
         started_at=started_at,
+        chat_id=chat_id,
+        turn=turn,
     )
 
 
@@ -270,6 +312,13 @@ def _last_setback(fence: int, what: str | None) -> Setback | None:
             return "released"
 
 
+def _json(row: msgspec.Struct | None) -> str | None:
+    """Return a row as PostgreSQL's JSON takes it, which has no NUL."""
+    if row is None:
+        return None
+    return _NUL.sub(lambda nul: (nul[1] or "") + "\N{REPLACEMENT CHARACTER}", _ROWS.encode(row).decode())
+
+
 async def _finish_batch(raw: Raw, batch: list[Ended], _is_retry: bool) -> list[bool]:
     keys = (
         [ended.id for ended in batch],
@@ -281,7 +330,9 @@ async def _finish_batch(raw: Raw, batch: list[Ended], _is_retry: bool) -> list[b
         *keys,
         [ended.reply for ended in batch],
         [ended.archive for ended in batch],
-        [msgspec.json.encode(ended.finding).decode() if ended.finding else None for ended in batch],
+        [_json(ended.finding) for ended in batch],
+        [_json(ended.answer) for ended in batch],
+        [_json(ended.charge) for ended in batch],
     )
     cursor = await raw.execute(run.FINISH, columns, binary=True)
     mine = {row[0] for row in await cursor.fetchall()}

@@ -16,6 +16,7 @@ from shared.database.connection import Connection, Raw
 from shared.database.endings import CANCELLED_WITHOUT_RUNNER, DEAD_AFTER_LOSSES, EXPIRED, OVERDUE
 from shared.database.ringer import Ringer
 from shared.database.statements import sweep as statements
+from shared.database.statements.turns import FREE_BLOCKED, SETTLE_ALL
 from shared.database.tables import STATE_CODES
 from shared.domain.errors import Unavailable
 from shared.domain.jobs import MAX_LOSSES, Queue, State
@@ -43,6 +44,8 @@ class Swept(msgspec.Struct, frozen=True, kw_only=True):
     cancelled: int = 0
     expired: int = 0
     overdue: int = 0
+    freed_turns: int = 0
+    settled: int = 0
     forgotten_workers: int = 0
     forgotten_bells: int = 0
     rung: int = 0
@@ -135,6 +138,8 @@ class Sweep:
             woken=len(await self._all(statements.WAKE)),
             expired=len(await self._all(statements.EXPIRE, reply=EXPIRED)),
             overdue=len(await self._all(statements.FAIL_OVERDUE, reply=OVERDUE, lease=self._clocks.lease)),
+            freed_turns=len(await self._all(FREE_BLOCKED)),
+            settled=len(await self._some(SETTLE_ALL)),
             forgotten_workers=len(await self._some(statements.FORGET_WORKERS, lease=self._clocks.lease)),
             forgotten_bells=await self._forget_bells(),
             rung=await self._ring(),

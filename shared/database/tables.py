@@ -117,8 +117,8 @@ job = Table(
     Column("idempotency_key", Text),
     Column("chat_id", Uuid),
     Column("turn", BigInteger),
-    Index("job_of_chat", "chat_id", "turn", "id", postgresql_where=text("chat_id is not null")),
-    Index("job_blocked", "chat_id", postgresql_where=text("state = 0 and run_after = 'infinity'")),
+    Index("job_of_chat", "chat_id", postgresql_where=text("chat_id is not null")),
+    Index("job_turns", "chat_id", "turn", "id", postgresql_where=text("chat_id is not null and state in (0, 1, 2)")),
     Index(
         "job_idempotency",
         "owner_id",

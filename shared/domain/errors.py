@@ -5,7 +5,8 @@
     │   ├── MalformedRequest · ImageRefused · UnsupportedMediaType
     │   └── PayloadTooLarge · LengthRequired
     ├── Unauthenticated · Forbidden · NotFound · Conflict
-    │   └── IdempotencyKeyReused · ClaimUsed · ClaimExpired
+    │   └── IdempotencyKeyReused · ClaimUsed · ClaimExpired · ChatBusy
+    ├── TokensSpent             402: a quota of tokens
     ├── QuotaExceeded           429: too much is waiting
     │   └── TooManyStreams
     ├── ProviderError           what a provider did, sorted by what the caller can do about it
@@ -141,6 +142,22 @@ class ClaimExpired(Conflict):
     """The claim code was not used in time."""
 
     code, title = "claim_expired", "The claim code has expired"
+
+
+class ChatBusy(Conflict):
+    """A chat writes one answer at a time."""
+
+    code = "chat_busy"
+    title = "The chat is busy"
+    retryable = True
+
+
+class TokensSpent(SmartSipError):
+    """A quota of tokens does not have what a request may use."""
+
+    code = "tokens_spent"
+    status = 402
+    title = "The quota is used up"
 
 
 class QuotaExceeded(SmartSipError):

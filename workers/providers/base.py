@@ -5,7 +5,7 @@ from typing import Any, Literal, Protocol, TypeAlias
 
 import msgspec
 
-from shared.domain.commands import Parameters
+from shared.domain.commands import CalledTool, Parameters
 from shared.domain.events import Delta, StopsBilling
 
 
@@ -32,15 +32,49 @@ class PromptImage(msgspec.Struct, frozen=True):
         return f"PromptImage({len(self.content)} bytes of {self.media_type})"
 
 
-PromptPart: TypeAlias = PromptText | PromptImage
-Role: TypeAlias = Literal["system", "user", "assistant"]
+class PromptVideo(msgspec.Struct, frozen=True):
+    """A video of a message, loaded elsewhere."""
+
+    content: bytes
+    media_type: str
+
+    def __repr__(self) -> str:
+        return f"PromptVideo({len(self.content)} bytes of {self.media_type})"
+
+
+class PromptAudio(msgspec.Struct, frozen=True):
+    """A recording of a message, loaded elsewhere."""
+
+    content: bytes
+    media_type: str
+
+    def __repr__(self) -> str:
+        return f"PromptAudio({len(self.content)} bytes of {self.media_type})"
+
+
+PromptMedia: TypeAlias = PromptImage | PromptVideo | PromptAudio
+PromptPart: TypeAlias = PromptText | PromptMedia
+Role: TypeAlias = Literal["system", "user", "assistant", "tool"]
 
 
 class PromptMessage(msgspec.Struct, frozen=True):
-    """One turn of a conversation."""
+    """One turn of a conversation.
+
+    `tool_calls` are an assistant's, `tool_call_id` says which of them a tool's message answers. `signatures` and
+    `reasoning` are what an assistant's turn came with, for providers that want it back.
+    """
 
     role: Role
     parts: tuple[PromptPart, ...]
+    tool_calls: tuple[CalledTool, ...] = ()
+    tool_call_id: str | None = None
+    signatures: tuple[str, ...] = ()
+    reasoning: str = ""
+
+    @property
+    def text(self) -> str:
+        """Its texts, one a line."""
+        return "\n".join(part.text for part in self.parts if isinstance(part, PromptText))
 
 
 class Prompt(msgspec.Struct, frozen=True):
@@ -85,6 +119,17 @@ class Provider(Protocol):
 
         Raises:
             ProviderError: one of its classes, instead of `Finish`; what was yielded before is a part of the answer.
+            UnsupportedMediaType: if it takes no media of a kind the prompt has; it was not called.
+        """
+        ...
+
+    def with_key(self, api_key: str) -> "Provider":
+        """Return this provider with another key, over the same connections; closing that one closes nothing.
+
+        A provider that wants no key returns itself.
+
+        Raises:
+            InvalidRequest: if no key can look like this.
         """
         ...
 

@@ -11,7 +11,7 @@ from typing import Final
 
 _CLAIMED: Final = """
     job.id, job.owner_id, job.queue, job.kind, job.fence, job.attempts, job.losses, job.deadline, job.created_at,
-    job.started_at, job_body.payload,
+    job.started_at, job_body.payload, job.chat_id, job.turn,
     case when job.fence > 1 then (
         select case when setback.fence = job.fence - 1 then setback.what else 'released' end
         from job_setback as setback where setback.job_id = job.id order by setback.fence desc, setback.id desc limit 1
@@ -41,14 +41,15 @@ join job_body on job_body.id = job.id
 FINISH: Final = """
 with ending as materialized (
     select * from unnest(
-        %b::uuid[], %b::int[], %b::bigint[], %b::smallint[], %b::bytea[], %b::bytea[], %b::text[]
-    ) as ending(id, fence, worker_id, state, reply, archive, finding)
+        %b::uuid[], %b::int[], %b::bigint[], %b::smallint[], %b::bytea[], %b::bytea[],
+        %b::text[], %b::text[], %b::text[]
+    ) as ending(id, fence, worker_id, state, reply, archive, finding, answer, charge)
 ), ended as (
     update job set state = ending.state, ended_at = clock_timestamp()
     from ending
     where job.id = ending.id and job.fence = ending.fence and job.state = 1
       and job.worker_id is not distinct from ending.worker_id
-    returning job.id, job.owner_id
+    returning job.id, job.owner_id, job.kind, job.chat_id, job.turn
 ), found as (
     insert into finding (
         job_id, owner_id, image_id, model, prompt, profile, volume, degree, container, contents,
@@ -61,11 +62,44 @@ with ending as materialized (
     )
     where ending.finding is not null
     on conflict do nothing
+), answered as (
+    insert into message (
+        job_id, chat_id, owner_id, turn, role, content, media, reasoning, search_results, signatures, tool_calls,
+        provider, model, usage, finish_reason
+    )
+    select ended.id, ended.chat_id, ended.owner_id, ended.turn, 'assistant', said.*
+    from ended join ending using (id) cross join lateral jsonb_to_record(ending.answer::jsonb) as said(
+        content text, media jsonb, reasoning text, search_results jsonb, signatures jsonb, tool_calls jsonb,
+        provider text, model text, usage jsonb, finish_reason text
+    )
+    where ending.answer is not null and ended.chat_id is not null
+), charged as (
+    insert into charge (
+        job_id, owner_id, kind, client, key_id, model, input_tokens, output_tokens, reasoning_tokens, cached_tokens,
+        lost_tokens, is_estimated, cost
+    )
+    select ended.id, ended.owner_id, ended.kind, job_body.client, job_body.key_id, used.*
+    from ended join ending using (id) join job_body using (id)
+    cross join lateral jsonb_to_record(ending.charge::jsonb) as used(
+        model text, input_tokens bigint, output_tokens bigint, reasoning_tokens bigint, cached_tokens bigint,
+        lost_tokens bigint, is_estimated bool, cost numeric
+    )
+    where ending.charge is not null
+    on conflict (job_id) do update set  -- a dead letter that was replayed ends twice, and costs twice
+        input_tokens = charge.input_tokens + excluded.input_tokens,
+        output_tokens = charge.output_tokens + excluded.output_tokens,
+        reasoning_tokens = charge.reasoning_tokens + excluded.reasoning_tokens,
+        cached_tokens = charge.cached_tokens + excluded.cached_tokens,
+        lost_tokens = charge.lost_tokens + excluded.lost_tokens,
+        is_estimated = charge.is_estimated or excluded.is_estimated,
+        cost = charge.cost + excluded.cost,
+        charged_at = excluded.charged_at
 )
 insert into job_done (id, fence, reply, archive)
 select ending.id, ending.fence, ending.reply, ending.archive from ending join ended using (id)
 returning id
 """
+"""Ends jobs, and writes in the same moment what they found, what they said in a chat, and what they used."""
 
 FIND_ENDS: Final = """
 select job.id

@@ -5,7 +5,7 @@ from typing import Final
 
 import pytest
 
-from shared.database.statements import control, reading, ring, run, submit, sweep
+from shared.database.statements import control, reading, ring, run, submit, sweep, turns
 from tests.integration.jobs.factory import Database
 
 BACKLOG: Final = """
@@ -59,10 +59,14 @@ async def plan_of(database: Database, statement: str) -> str:
 
 
 EXPECTED: Final = {
-    submit.INSERT_JOBS: {"job_pkey", "job_idempotency", "job_ready"},
+    submit.INSERT_JOBS: {"job_pkey", "job_idempotency", "job_ready", "job_turns"},
     submit.FIND_JOBS: {"job_pkey", "job_idempotency", "job_body_pkey"},
     run.CLAIM: {"job_pkey", "job_body_pkey", "job_setback_job_id_ix"},
-    run.FINISH: {"job_pkey"},
+    run.FINISH: {"job_pkey", "job_body_pkey"},
+    turns.FREE_NEXT.text: {"job_turns", "job_pkey"},
+    turns.FREE_BLOCKED: {"job_after", "job_turns", "job_pkey"},
+    turns.SETTLE_ONE.text: {"job_pkey"},
+    turns.SETTLE_ALL: {"job_pkey"},
     run.GIVE_BACK: {"job_pkey"},
     run.PARK: {"job_pkey"},
     sweep.WAKE: {"job_after", "job_pkey"},

@@ -159,15 +159,13 @@ def upgrade() -> None:
     )
     op.add_column("job", sa.Column("chat_id", sa.Uuid(), nullable=True))
     op.add_column("job", sa.Column("turn", sa.BigInteger(), nullable=True))
+    op.create_index("job_of_chat", "job", ["chat_id"], unique=False, postgresql_where=sa.text("chat_id is not null"))
     op.create_index(
-        "job_blocked",
+        "job_turns",
         "job",
-        ["chat_id"],
+        ["chat_id", "turn", "id"],
         unique=False,
-        postgresql_where=sa.text("state = 0 and run_after = 'infinity'"),
-    )
-    op.create_index(
-        "job_of_chat", "job", ["chat_id", "turn", "id"], unique=False, postgresql_where=sa.text("chat_id is not null")
+        postgresql_where=sa.text("chat_id is not null and state in (0, 1, 2)"),
     )
     op.add_column("job_body", sa.Column("client", sa.Text(), nullable=True))
     op.add_column("job_body", sa.Column("key_id", sa.Uuid(), nullable=True))
