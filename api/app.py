@@ -18,7 +18,7 @@ from api.dialects import DIALECTS
 from api.errors import add_error_handlers
 from api.front import Front, open_front
 from api.middleware import add_middleware
-from api.routes import ROUTERS
+from api.routes import ROUTERS, media
 from api.routes.submissions import COMMAND_SCHEMAS
 from shared.adapters.redis_epoch import RedisEpoch
 from shared.database.sweep import Sweep
@@ -28,11 +28,14 @@ from shared.settings import Settings
 TAGS: Final = [
     {"name": "jobs", "description": "Submit, look up, list, cancel."},
     {"name": "events", "description": "A job's events, live or replayed: server-sent events and WebSockets."},
+    {"name": "chats", "description": "Conversations that are kept: say something, have it answered, look back."},
     {"name": "images", "description": "Photos that jobs refer to."},
+    {"name": "media", "description": "Videos and audio files that messages refer to."},
     {"name": "devices", "description": "Dispensers: register, claim, rotate, revoke; and what a device itself asks."},
     {"name": "profiles", "description": "What a kind of dispenser can do and may do."},
     {"name": "prompts", "description": "What a model is asked about a photo, in versions."},
-    {"name": "providers", "description": "Who answers."},
+    {"name": "providers", "description": "Who answers, and with which models."},
+    {"name": "users", "description": "Accounts: register, log in, change the password, log out everywhere."},
     {"name": "keys", "description": "API keys."},
     {"name": "operation", "description": "Health and metrics."},
     {"name": "firmware", "description": "The fielded dispenser's two requests."},
@@ -64,7 +67,12 @@ def create_app(settings: Settings) -> FastAPI:
     for dialect in DIALECTS:
         app.include_router(dialect.router)
     add_error_handlers(app)
-    add_middleware(app, settings.limits)
+    add_middleware(
+        app,
+        settings.limits,
+        file_paths=(media.PATH, f"{settings.dialects.api_prefix}/upload"),
+        allowed_origins=settings.allowed_origins,
+    )
     app.openapi = lambda: _openapi(app)
     return app
 
@@ -144,7 +152,7 @@ def _openapi(app: FastAPI) -> dict[str, Any]:  # an OpenAPI document
             "bearer": {
                 "type": "http",
                 "scheme": "bearer",
-                "description": "An API key, or the administrator's token.",
+                "description": "An API key, a user's token, or the administrator's.",
             }
         }
         for path, operations in document["paths"].items():

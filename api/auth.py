@@ -1,15 +1,16 @@
-"""Who is calling: the administrator's token, an API key or a device's token, for HTTP and WebSocket alike.
+"""Who is calling: the administrator's token, an API key, a user's or a device's token, for HTTP and WebSocket alike.
 
 A credential comes as `Authorization: Bearer …`; as the WebSocket subprotocol `bearer.<credential>`, because browsers
 cannot set headers there (offer a second one, `smartsip`, which the server picks); or as the path prefix
 `/d/<token>/`, for clients that can only be given a base URL. The administrator's token is never taken from a path: URLs
-end up in other people's logs.
+end up in other people's logs. On a few routes a browser's ticket (`api.tickets`) stands in for a credential.
 """
 
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Annotated, Final, TypeAlias
+from uuid import UUID
 
 import structlog
 from fastapi import Depends
@@ -17,11 +18,14 @@ from starlette.requests import HTTPConnection
 
 from api.dependencies import FrontDep
 from api.front import Front
-from api.scopes import EVERY_SCOPE, Scope, effective
+from api.scopes import EVERY_SCOPE, USER_SCOPES, Scope, effective
+from api.services.account_views import Account, LoggedIn, Role
 from api.services.devices import CallingDevice
 from api.services.keys import Key
-from shared.domain.errors import Forbidden, Unauthenticated
-from shared.domain.ids import LOCAL_OWNER, OwnerId
+from api.tickets import TICKET, Ticket
+from api.tokens import looks_like_token
+from shared.domain.errors import Forbidden, NotFound, Unauthenticated
+from shared.domain.ids import LOCAL_OWNER, JobId, OwnerId
 from shared.security import is_device_token, is_same_secret
 
 SUBPROTOCOL_PREFIX: Final = "bearer."
@@ -32,7 +36,11 @@ HOW_TO_REGISTER: Final = "Register the device: POST /v2/devices, or `smartsip de
 
 @dataclass(frozen=True, kw_only=True)
 class Caller:
-    """Who is calling, and what they may do: `owner_id` is whose things they see and make, `device` who it is if one."""
+    """Who is calling, and what they may do: `owner_id` is whose things they see and make.
+
+    What they showed says more: `device` which one it is, `key_id` with which API key, `account` which user logged in,
+    `ticket` the one thing that may be had.
+    """
 
     owner_id: OwnerId
     owner_name: str
@@ -41,6 +49,14 @@ class Caller:
     is_admin: bool = False
     expires_at: datetime | None = None
     device: CallingDevice | None = None
+    key_id: UUID | None = None
+    account: Account | None = None
+    ticket: Ticket | None = None
+
+    @property
+    def is_user(self) -> bool:
+        """Whether somebody logged in, rather than showed an API key."""
+        return self.account is not None
 
     @property
     def device_number(self) -> int:
@@ -64,19 +80,29 @@ async def current_caller(connection: HTTPConnection, front: FrontDep) -> Caller:
     Raises:
         Unauthenticated: if no credential came, or one that is not valid (any more).
     """
-    offered = _offered_by_header(connection)
+    offered = offered_by_header(connection)
     if offered is not None:
         caller = await caller_with(front, offered, firmware=_firmware(connection))
     else:
         caller = await caller_by_path(front, connection)
     if caller is None:
         raise Unauthenticated(
-            "Send an API key or the administrator's token as `Authorization: Bearer …`."
+            "Send an API key, a user's or the administrator's token as `Authorization: Bearer …`."
             if offered is None
             else "The credential is not valid: it is mistyped, revoked or expired."
         )
     structlog.contextvars.bind_contextvars(owner_id=caller.owner_id)
     return caller
+
+
+async def caller_if_any(connection: HTTPConnection, front: FrontDep) -> Caller | None:
+    """Return who is calling where nobody has to say so; None if no credential came.
+
+    Raises:
+        Unauthenticated: if one came that is not valid.
+    """
+    is_offered = offered_by_header(connection) is not None or "path_token" in connection.scope
+    return await current_caller(connection, front) if is_offered else None
 
 
 async def caller_with(front: Front, credential: str, *, firmware: str | None = None) -> Caller | None:
@@ -96,6 +122,9 @@ async def _holder(front: Front, credential: str, firmware: str | None) -> Caller
     if is_device_token(credential):
         device = await front.devices.calling(credential, firmware=firmware)
         return None if device is None else _caller_as(device)
+    if looks_like_token(credential):
+        logged_in = await front.accounts.holder_of(credential)
+        return None if logged_in is None else _caller_who(logged_in)
     key = await front.keys.find(credential)
     return None if key is None else _caller_of(key)
 
@@ -108,6 +137,21 @@ def _caller_of(key: Key) -> Caller:
         scopes=effective(key.scopes),
         is_admin=Scope.ADMIN in key.scopes,
         expires_at=key.expires_at,
+        key_id=key.id,
+    )
+
+
+def _caller_who(logged_in: LoggedIn) -> Caller:
+    account = logged_in.account
+    is_admin = account.role is Role.ADMIN
+    return Caller(
+        owner_id=account.owner_id,
+        owner_name=account.username,
+        name=account.username,
+        scopes=EVERY_SCOPE if is_admin else USER_SCOPES,
+        is_admin=is_admin,
+        expires_at=logged_in.expires_at,
+        account=account,
     )
 
 
@@ -128,7 +172,35 @@ def _firmware(connection: HTTPConnection) -> str | None:
     return told if told and told.isascii() and told.isprintable() and len(told) <= MAX_FIRMWARE_CHARS else None
 
 
-def _offered_by_header(connection: HTTPConnection) -> str | None:
+def caller_by_ticket(
+    front: Front, connection: HTTPConnection, *, job_id: JobId | None = None, session_id: str | None = None
+) -> Caller | None:
+    """Return who follows a job or a session by the ticket in the query; None if there is no ticket.
+
+    Raises:
+        Unauthenticated: if it is not valid.
+        NotFound: if it is for another job or session.
+    """
+    text = connection.query_params.get(TICKET)
+    if text is None:
+        return None
+    ticket = front.tickets.read(text)
+    if ticket is None:
+        raise Unauthenticated("The ticket is not valid or has expired: ask for a new one (POST /v2/tickets).")
+    if (ticket.job_id, ticket.session_id) != (job_id, session_id):
+        raise NotFound("The ticket is for something else.")
+    return Caller(
+        owner_id=ticket.owner_id,
+        owner_name=ticket.owner_name,
+        name="a ticket",
+        scopes=frozenset({Scope.JOBS}),
+        expires_at=ticket.credential_ends,
+        ticket=ticket,
+    )
+
+
+def offered_by_header(connection: HTTPConnection) -> str | None:
+    """Return the credential of a header or, in a WebSocket's handshake, of a subprotocol; None if there is none."""
     scheme, _, credential = connection.headers.get("authorization", "").partition(" ")
     if scheme.lower() == "bearer" and credential.strip():
         return credential.strip()
@@ -163,3 +235,25 @@ async def calling_device(caller: Annotated[Caller, Depends(require(Scope.DEVICE)
     """Return the device that is calling, on routes that are for devices only."""
     assert caller.device is not None, "only a device's token has the scope device"
     return caller.device
+
+
+async def follower(connection: HTTPConnection, front: FrontDep, job_id: UUID) -> Caller:
+    """Return who follows a job's events: by a ticket for it, or with a credential that is good for jobs.
+
+    Raises:
+        Unauthenticated: if there is neither, or it is not valid.
+        NotFound: if the ticket is for another job.
+        Forbidden: if the credential is good for other things.
+    """
+    by_ticket = caller_by_ticket(front, connection, job_id=JobId(job_id))
+    if by_ticket is not None:
+        structlog.contextvars.bind_contextvars(owner_id=by_ticket.owner_id)
+        return by_ticket
+    return await require(Scope.JOBS)(await current_caller(connection, front))
+
+
+async def logged_in_user(caller: CallerDep) -> Caller:
+    """Return who is calling, on routes that are for users who logged in themselves; `account` is theirs."""
+    if not caller.is_user:
+        raise Forbidden("This needs a user's own login: POST /v2/users/login.")
+    return caller

@@ -1,5 +1,7 @@
 """Reading a whole body with a limit: refused by its announced length first, and counted while it arrives."""
 
+from collections.abc import AsyncGenerator
+
 from fastapi import Request
 from starlette.requests import ClientDisconnect
 
@@ -15,19 +17,28 @@ async def read_body(request: Request, *, limit: int, needs_length: bool = False)
         UnsupportedMediaType: if it is compressed.
         MalformedRequest: if the connection closed half-way.
     """
-    _check_head(request, limit, needs_length=needs_length)
     body = bytearray()
-    try:
-        async for chunk in request.stream():
-            body += chunk
-            if len(body) > limit:
-                raise _too_large(limit)
-    except ClientDisconnect as error:
-        raise MalformedRequest("The connection closed before the whole body had arrived.") from error
+    async for chunk in body_chunks(request, limit=limit, needs_length=needs_length):
+        body += chunk
     return bytes(body)
 
 
-def _check_head(request: Request, limit: int, *, needs_length: bool) -> None:
+async def body_chunks(request: Request, *, limit: int, needs_length: bool = False) -> AsyncGenerator[bytes]:
+    """Yield the body as it arrives. Raises what `read_body` does."""
+    check_head(request, limit=limit, needs_length=needs_length)
+    size = 0
+    try:
+        async for chunk in request.stream():
+            size += len(chunk)
+            if size > limit:
+                raise _too_large(limit)
+            yield chunk
+    except ClientDisconnect as error:
+        raise MalformedRequest("The connection closed before the whole body had arrived.") from error
+
+
+def check_head(request: Request, *, limit: int, needs_length: bool = False) -> None:
+    """Refuse by its head a body that `read_body` would refuse."""
     if request.headers.get("content-encoding", "identity") != "identity":
         raise UnsupportedMediaType("Send the body as it is, without Content-Encoding.", field="Content-Encoding")
     length = request.headers.get("content-length")

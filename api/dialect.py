@@ -21,6 +21,11 @@ class Framer(Protocol):
         """The Content-Type of the stream."""
         ...
 
+    @property
+    def is_over(self) -> bool:
+        """Whether the stream must end here, though the job may go on: what was said so far cannot be taken back."""
+        ...
+
     def opening(self) -> bytes:
         """What is sent at once, so that proxies and clients see that the stream stands."""
         ...

@@ -34,6 +34,18 @@ class RefusedFields(InvalidRequest):
         self.fields = tuple(fields)
 
 
+class Reported(SmartSipError):
+    """An error of a job, as its runner reported it, told to the caller who waits for the job's answer."""
+
+    def __init__(self, info: ErrorInfo) -> None:
+        super().__init__(info.detail, field=info.field, retry_after_s=info.retry_after_s)
+        self._info = info
+
+    def info(self) -> ErrorInfo:
+        """Return the error as it was reported."""
+        return self._info
+
+
 def refused(error: ValidationError, document: object) -> InvalidRequest:
     """Return what pydantic says of a request as one of our errors; `document` is what was sent, where it was JSON."""
     errors = error.errors(include_url=False, include_input=False)

@@ -9,12 +9,19 @@ from sqlalchemy.ext.asyncio import AsyncEngine
 
 from api.background import Background
 from api.hub import StreamHub
+from api.services.accounts import AccountStore
+from api.services.chats import ChatStore
 from api.services.devices import DeviceStore
 from api.services.keys import KeyStore
+from api.services.models import ModelLists
 from api.services.profiles import ProfileStore
 from api.services.prompts import PromptStore
+from api.services.quotas import QuotaStore
+from api.services.refreshes import Refreshes
+from api.tickets import Tickets
 from shared.adapters.celery_broker import create_celery
 from shared.adapters.celery_job_queue import CeleryJobQueue
+from shared.adapters.celery_upkeep import CeleryUpkeep
 from shared.adapters.minio_object_store import MinioObjectStore
 from shared.adapters.redis_connection import connect
 from shared.adapters.redis_event_log import RedisEventLog
@@ -57,6 +64,11 @@ class Front:
     devices: DeviceStore
     profiles: ProfileStore
     prompts: PromptStore
+    chats: ChatStore
+    quotas: QuotaStore
+    models: ModelLists
+    accounts: AccountStore
+    tickets: Tickets
     background: Background
 
 
@@ -88,11 +100,17 @@ async def open_front(settings: Settings) -> AsyncGenerator[Front]:
         stack.push_async_callback(hub.close)
         objects = MinioObjectStore(settings.objects)
         stack.callback(objects.close)
-        jobs = CeleryJobQueue(create_celery(settings.redis), redis, prefix)
+        celery = create_celery(settings.redis)
+        jobs = CeleryJobQueue(celery, redis, prefix)
         background = Background()
         stack.push_async_callback(background.close)
         ringer = Ringer(engine, jobs, clocks)
         stack.push_async_callback(ringer.close)
+        sealer = Sealer(settings.master_key)
+        accounts = AccountStore(queries, sealer, settings)
+        stack.callback(accounts.close)
+        refreshes = Refreshes(queries, CeleryUpkeep(celery, redis, prefix), provider_may_take=clocks.model_list)
+        stack.push_async_callback(refreshes.close)
         yield Front(
             settings=settings,
             engine=engine,
@@ -110,9 +128,20 @@ async def open_front(settings: Settings) -> AsyncGenerator[Front]:
             objects=objects,
             buckets=_device_buckets(settings, stack),
             keys=KeyStore(queries, believed_for=clocks.key_cache),
-            devices=DeviceStore(queries, Sealer(settings.master_key), clocks),
+            devices=DeviceStore(queries, sealer, clocks),
             profiles=ProfileStore(queries, settings.profiles),
             prompts=PromptStore(queries),
+            chats=ChatStore(queries, sealer),
+            quotas=QuotaStore(queries, believed_for_s=clocks.key_cache.total_seconds()),
+            models=ModelLists(
+                queries,
+                refreshes,
+                providers=settings.configured_providers,
+                default_model=settings.default_model,
+                cached_for=clocks.model_cache,
+            ),
+            accounts=accounts,
+            tickets=Tickets(sealer, lifetime=clocks.ticket),
             background=background,
         )
 

@@ -5,12 +5,14 @@ Neither a query nor the key in a path's prefix is ever logged.
 
 import re
 import time
+from collections.abc import Iterable, Sequence
 from typing import Any, Final
 
 import structlog
 from fastapi import FastAPI
 from starlette.datastructures import Headers, MutableHeaders
 from starlette.exceptions import HTTPException
+from starlette.middleware.cors import CORSMiddleware
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from api.metrics import observe_request
@@ -21,6 +23,12 @@ from shared.settings import Limits
 REQUEST_ID_HEADER: Final = "X-Request-Id"
 UPLOAD_OVERHEAD_BYTES: Final = 64 * 1024
 """What a multipart form may add to an image."""
+EXPOSED_HEADERS: Final = (
+    *("Location", "Retry-After", "Idempotency-Replayed", "Preference-Applied"),
+    *("X-Request-Id", "Content-Range", "Accept-Ranges"),
+)
+"""What a page of another origin may read beside the body. Cookies are never used: every request shows its credential
+itself, and no page can make a browser send one."""
 _REQUEST_ID: Final = re.compile(r"[A-Za-z0-9._-]{1,128}")
 _PATH_TOKEN: Final = re.compile(r"/d/([^/]+)(/.*)?", re.DOTALL)
 _RAW_PATH_TOKEN: Final = re.compile(rb"/d/[^/]+(/.*)?", re.DOTALL)
@@ -30,11 +38,24 @@ _QUIET_PATHS: Final = ("/health", "/metrics")
 _log = structlog.get_logger(__name__)
 
 
-def add_middleware(app: FastAPI, limits: Limits) -> None:
-    """Put all of it around an app; the first to see a request is added last."""
-    app.add_middleware(BodyLimit, limits=limits)
+def add_middleware(
+    app: FastAPI, limits: Limits, *, file_paths: Iterable[str] = (), allowed_origins: Sequence[str] = ()
+) -> None:
+    """Put all of it around an app; the first to see a request is added last.
+
+    `file_paths` are where videos and audio files may be posted, which are larger than anything else.
+    """
+    app.add_middleware(BodyLimit, limits=limits, file_paths=file_paths)
     app.add_middleware(RequestLog)
     app.add_middleware(PathToken)
+    if allowed_origins:
+        app.add_middleware(
+            CORSMiddleware,
+            allow_origins=allowed_origins,
+            allow_methods=("GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"),
+            allow_headers=("*",),
+            expose_headers=EXPOSED_HEADERS,
+        )
 
 
 class PathToken:
@@ -92,10 +113,12 @@ class RequestLog:
 class BodyLimit:
     """Refuses bodies no route takes, so that none is read whole by mistake. Routes have smaller limits of their own."""
 
-    def __init__(self, app: ASGIApp, *, limits: Limits) -> None:
+    def __init__(self, app: ASGIApp, *, limits: Limits, file_paths: Iterable[str] = ()) -> None:
         self._app = app
         self._json_bytes = limits.body_bytes
         self._other_bytes = max(limits.image_bytes, limits.body_bytes) + UPLOAD_OVERHEAD_BYTES
+        self._file_bytes = max(self._other_bytes, limits.media_bytes + UPLOAD_OVERHEAD_BYTES)
+        self._file_paths = frozenset(f"{path}{slash}" for path in file_paths for slash in ("", "/"))
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Handle one connection."""
@@ -103,7 +126,7 @@ class BodyLimit:
             await self._app(scope, receive, send)
             return
         headers = Headers(scope=scope)
-        limit = self._json_bytes if "json" in headers.get("content-type", "") else self._other_bytes
+        limit = self._limit(scope, headers)
         announced = headers.get("content-length", "0")
         size = int(announced) if announced.isascii() and announced.isdigit() else 0
         is_announced_too_large = size > limit
@@ -120,6 +143,11 @@ class BodyLimit:
             return message
 
         await self._app(scope, limited, send)
+
+    def _limit(self, scope: Scope, headers: Headers) -> int:
+        if "json" in headers.get("content-type", ""):
+            return self._json_bytes
+        return self._file_bytes if scope["path"] in self._file_paths else self._other_bytes
 
 
 class BodyTooLarge(PayloadTooLarge, HTTPException):

@@ -23,6 +23,9 @@ class Scope(StrEnum):
 EVERY_SCOPE: Final = frozenset(Scope) - {Scope.DEVICE}
 """What the administrator may do."""
 
+USER_SCOPES: Final = EVERY_SCOPE - {Scope.ADMIN, Scope.METRICS}
+"""What a user may do who is not an administrator."""
+
 
 def effective(scopes: frozenset[Scope]) -> frozenset[Scope]:
     """Return everything a key's scopes amount to."""

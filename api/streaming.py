@@ -42,6 +42,11 @@ class SSEFramer:
         """The type of an event stream; always UTF-8."""
         return EVENT_STREAM
 
+    @property
+    def is_over(self) -> bool:
+        """Never: a restart is an event of its own here."""
+        return False
+
     def opening(self) -> bytes:
         """Return the reconnection time and a comment: first bytes, at once."""
         return b"retry: %d\n: stream of job events\n\n" % RETRY_MS
@@ -69,7 +74,7 @@ class EventStream(Response):
     """Sends what a reader has until it is over, the client leaves, is too slow, or the server drains.
 
     `on_end` is called exactly once, however it ends; the reader is closed by then. `on_first_delta` is called once,
-    when a first fragment of the answer was sent.
+    when a first fragment of the answer was sent. `already` are entries that were taken from the reader before.
     """
 
     def __init__(
@@ -81,6 +86,7 @@ class EventStream(Response):
         on_end: Callable[[Outcome], None],
         on_first_delta: Callable[[], None] | None = None,
         headers: Mapping[str, str] | None = None,
+        already: Sequence[Entry] = (),
     ) -> None:
         super().__init__(headers=STREAM_HEADERS | dict(headers or {}), media_type=framer.media_type)
         del self.headers["content-length"]
@@ -89,6 +95,7 @@ class EventStream(Response):
         self._send_timeout_s = send_timeout.total_seconds()
         self._on_end = on_end
         self._on_first_delta = on_first_delta
+        self._already = already
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Send the stream."""
@@ -105,8 +112,9 @@ class EventStream(Response):
 
     async def _send_all(self, send: Send) -> None:
         reader, framer = self._reader, self._framer
-        await self._send(send, framer.opening())
-        while (batch := await reader.next()) is not None:
+        await self._send(send, framer.opening() + b"".join(map(framer.frame, self._already)))
+        self._look_for_first_delta(self._already)
+        while not framer.is_over and (batch := await reader.next()) is not None:
             await self._send(send, b"".join(map(framer.frame, batch)) if batch else framer.heartbeat())
             if self._on_first_delta is not None:
                 self._look_for_first_delta(batch)

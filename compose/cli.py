@@ -10,7 +10,7 @@ from typing import Annotated, Final
 
 import typer
 
-from compose import device, keys
+from compose import device, keys, users
 from compose.analyze import analyze
 from compose.checkout import CHECKOUT, OLDEST_PYTHON
 from compose.errors import CannotStart
@@ -26,6 +26,7 @@ app = typer.Typer(
 
 app.command()(analyze)
 app.add_typer(keys.app)
+app.add_typer(users.app)
 app.add_typer(device.app)
 
 WHOLE_SUITE: Final = (

@@ -9,12 +9,14 @@ SECRET_NAMES: Final = frozenset(
     {
         *("authorization", "proxy_authorization", "cookie", "set_cookie", "x_api_key", "x_goog_api_key"),
         *("api_key", "token", "admin_token", "device_token", "ticket", "password", "secret", "jwt_secret"),
+        *("old_password", "new_password", "password_hash", "access_token"),
         *("master_key", "secret_key", "access_key", "claim_code"),
     }
 )
 _SECRETS: Final = (
     (re.compile(r"(?i)\b(bearer|basic) +[A-Za-z0-9._~+/=:-]+"), rf"\1 {REDACTED}"),
     (re.compile(r"\bss[kd]_[A-Za-z0-9_-]+"), REDACTED),
+    (re.compile(r"\beyJ[A-Za-z0-9_-]+\.[A-Za-z0-9_-]+\.[A-Za-z0-9_-]+"), REDACTED),  # users' tokens and tickets
     (re.compile(r"\b(?:[0-9A-HJKMNP-TV-Z]{4}-){3}[0-9A-HJKMNP-TV-Z]{4}\b"), REDACTED),  # claim codes
     (re.compile(r"\bsk-[A-Za-z0-9_-]{6,}"), REDACTED),
     (re.compile(r"\bAWS [^\s:]+:[A-Za-z0-9+/=]+"), f"AWS {REDACTED}"),  # signature V2, as the old firmware sends it

@@ -16,10 +16,9 @@ from typing import Annotated, Any, ClassVar, Final, Literal
 
 from dotenv import dotenv_values
 from pydantic import (
-    AfterValidator,
-    BeforeValidator,
     ConfigDict,
     Field,
+    IPvAnyNetwork,
     SecretStr,
     ValidationError,
     field_validator,
@@ -30,31 +29,18 @@ from pydantic_settings import SettingsError as SourceError
 
 from shared.domain.commands import MODEL_PATTERN
 from shared.domain.dispense import DeviceProfile
+from shared.providers_known import KNOWN
 from shared.settings_devices import buckets_and_owners, checked_buckets, checked_profiles, with_names
 from shared.settings_dialects import Access, Dialects, Price, check_jwt_secret
 from shared.settings_errors import sentence_for_unreadable, sentences_for
-from shared.settings_groups import Clocks, Limits, SettingsGroup
-from shared.settings_sources import (
-    Nested,
-    checked_url,
-    complete_endpoints,
-    from_variables,
-    is_near,
-    listed,
-    read_yaml,
-    with_scheme,
-)
+from shared.settings_groups import Clocks, Limits, Seconds, SettingsGroup
+from shared.settings_providers import Address, ProviderEndpoint, configured, with_known, with_longer_waits, with_proxy
+from shared.settings_sources import Nested, complete_endpoints, from_variables, listed, read_yaml
 
 CONFIG_FILE_VARIABLE: Final = "SMARTSIP_CONFIG"
-DEMO: Final = "demo"
-"""The provider that needs no key and no endpoint, and says in every answer that it is not a model."""
 ENV_FILE: Final = ".env"
-Url = Annotated[str, AfterValidator(checked_url)]
-Address = Annotated[Url, BeforeValidator(with_scheme)]
-"""A URL whose `http://` may be left out."""
 MIN_TOKEN_CHARS: Final = 16
 MASTER_KEY_BYTES: Final = 32
-HOW_TO_CONFIGURE: Final = {"openai": "set OPENAI_API_KEY", "ollama": "set OLLAMA_API_URL"}
 OTHER_PROVIDER: Final = "choose a model of one that is"
 
 
@@ -122,15 +108,6 @@ class Objects(SettingsGroup):
     """Base of presigned links, where devices and browsers reach the store under another name than we do."""
 
 
-class ProviderEndpoint(SettingsGroup):
-    """Where a provider is and how to get in. A provider without an endpoint here is not configured."""
-
-    base_url: Url
-    api_key: SecretStr | None = None
-    proxy: Address | None = Field(default=None, repr=False)
-    """May hold a password, hence not shown."""
-
-
 class Worker(SettingsGroup):
     """One worker process."""
 
@@ -152,6 +129,9 @@ class Settings(SettingsGroup):
     providers: dict[str, ProviderEndpoint] = Field(default_factory=dict[str, ProviderEndpoint])
     http_proxy: Address | None = Field(default=None, repr=False)
     """How providers outside this machine and network are reached, where an endpoint does not say otherwise."""
+    provider_timeout: Seconds | None = None
+    """Lite-LLM-Chat's limit of one silence (PROVIDER_TIMEOUT). It only ever lengthens `clocks.provider_first_delta` and
+    `clocks.provider_idle`: its 20 s would cut models that think for longer."""
     default_model: str = "demo/demo"
     """`provider/model` for jobs that name none."""
     jwt_secret: SecretStr | None = None
@@ -196,6 +176,8 @@ class Settings(SettingsGroup):
 
     `*` is every page, with a credential: it opens nothing that is `open` to this machine without one.
     """
+    trusted_proxies: Annotated[tuple[IPvAnyNetwork, ...], NoDecode] = ()
+    """Networks of reverse proxies, whose `X-Forwarded-For` tells where failed logins come from: `10.0.0.0/8,::1`."""
     log_format: Literal["auto", "json", "console"] = "auto"
     log_level: Literal["debug", "info", "warning", "error"] = "info"
     clocks: Clocks = Clocks()
@@ -205,7 +187,12 @@ class Settings(SettingsGroup):
     @property
     def configured_providers(self) -> tuple[str, ...]:
         """The names of the providers a job may ask for, sorted; `demo` is always among them."""
-        return tuple(sorted({*self.providers, DEMO}))
+        return configured(self.providers)
+
+    @property
+    def endpoints(self) -> dict[str, ProviderEndpoint]:
+        """Every provider that can be called by somebody: also known ones without a key, for callers who bring one."""
+        return with_known(self.providers, self.http_proxy)
 
     @field_validator("admin_token", mode="after")
     @classmethod
@@ -259,10 +246,10 @@ class Settings(SettingsGroup):
         checked_buckets(self.device_buckets, our_own=self.objects.bucket)
         return self
 
-    @field_validator("allowed_origins", mode="before")
+    @field_validator("allowed_origins", "trusted_proxies", mode="before")
     @classmethod
-    def _split(cls, origins: object) -> object:
-        return listed(origins) if isinstance(origins, str) else origins
+    def _split(cls, values: object) -> object:
+        return listed(values) if isinstance(values, str) else values
 
     @model_validator(mode="after")
     def _default_model_can_be_called(self) -> "Settings":
@@ -272,7 +259,8 @@ class Settings(SettingsGroup):
         if provider not in self.configured_providers:
             raise ValueError(
                 f"SMARTSIP_DEFAULT_MODEL names the provider {provider!r}, which is not configured (configured:"
-                f" {', '.join(self.configured_providers)}): {HOW_TO_CONFIGURE.get(provider, OTHER_PROVIDER)}"
+                f" {', '.join(self.configured_providers)}): "
+                f"{KNOWN[provider].how_to_configure if provider in KNOWN else OTHER_PROVIDER}"
             )
         return self
 
@@ -284,7 +272,7 @@ def load_settings() -> Settings:
         SettingsError: if something is missing or wrong; says what, without any secret.
     """
     try:
-        return _with_default_proxy(_Loaded())  # pyright: ignore[reportCallIssue] - its sources give the values
+        return _with_defaults(_Loaded())  # pyright: ignore[reportCallIssue] - its sources give the values
     except ValidationError as error:
         problems = error.errors(include_url=False, include_input=False)
         sentences = {sentence for problem in problems for sentence in sentences_for(problem)}
@@ -354,13 +342,11 @@ def _configuration_file(variables: Mapping[str, str | None]) -> Nested:
     return values
 
 
-def _with_default_proxy(settings: Settings) -> Settings:
-    if settings.http_proxy is None:
-        return settings
-    providers = {
-        name: endpoint
-        if endpoint.proxy or name == "ollama" or is_near(endpoint.base_url)
-        else endpoint.model_copy(update={"proxy": settings.http_proxy})
-        for name, endpoint in settings.providers.items()
-    }
-    return settings.model_copy(update={"providers": providers})
+def _with_defaults(settings: Settings) -> Settings:
+    """Return settings in which what was set for all providers has reached each of them."""
+    update: dict[str, object] = {}
+    if settings.http_proxy is not None:
+        update["providers"] = with_proxy(settings.providers, settings.http_proxy)
+    if settings.provider_timeout is not None:
+        update["clocks"] = with_longer_waits(settings.clocks, settings.provider_timeout)
+    return settings.model_copy(update=update)

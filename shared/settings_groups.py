@@ -115,5 +115,7 @@ class Limits(SettingsGroup):
     """Failed logins of one account from one address within `clocks.login_window`."""
     logins_per_address: int = Field(default=50, ge=1)
     """Failed logins from one address, whatever the account."""
+    password_rounds: int = Field(default=12, ge=4, le=16)
+    """bcrypt's cost: 12 is a quarter of a second, each one more doubles it."""
     reader_queue: int = 256
     """Messages a reader may lag behind before it is sent to the log to catch up."""

@@ -12,9 +12,16 @@ from urllib.parse import quote, urlsplit
 
 import yaml
 
+from shared.providers_known import KNOWN
+
 Nested: TypeAlias = dict[str, Any]  # values of settings before they are validated
 
-OPENAI_BASE_URL: Final = "https://api.openai.com/v1"
+_OF_PROVIDERS: Final = {
+    variable: ("providers", known.name, field)
+    for known in KNOWN.values()
+    for variable, field in ((known.key_variable, "api_key"), (known.url_variable, "base_url"))
+    if variable is not None
+}
 PATHS: Final = {
     "REDIS_URL": ("redis", "url"),
     "DATABASE_URL": ("database", "url"),
@@ -22,10 +29,11 @@ PATHS: Final = {
     "MINIO_ACCESS_KEY": ("objects", "access_key"),
     "MINIO_SECRET_KEY": ("objects", "secret_key"),
     "MINIO_PUBLIC_URL": ("objects", "public_url"),
-    "OPENAI_API_KEY": ("providers", "openai", "api_key"),
-    "OPENAI_BASE_URL": ("providers", "openai", "base_url"),
-    "OLLAMA_API_URL": ("providers", "ollama", "base_url"),
+    **_OF_PROVIDERS,
+    "OPENROUTER_HTTP_REFERER": ("providers", "openrouter", "headers", "HTTP-Referer"),
+    "OPENROUTER_X_TITLE": ("providers", "openrouter", "headers", "X-Title"),
     "HTTP_PROXY": ("http_proxy",),
+    "PROVIDER_TIMEOUT": ("provider_timeout",),
     "SECRET_KEY": ("jwt_secret",),
     "ACCESS_TOKEN_EXPIRE_MINUTES": ("dialects", "access_token"),
     "MAX_HISTORY_TOKENS": ("limits", "history_tokens"),
@@ -80,17 +88,11 @@ def from_yaml(text: str) -> Nested:
 
 
 def complete_endpoints(providers: object) -> object:
-    """Return providers' endpoints with what their names alone say: OpenAI's address, and Ollama's without a path."""
+    """Return providers' endpoints with what their names alone say: their addresses, and Ollama's without a path."""
     if not isinstance(providers, dict):
         return providers
-    endpoints = dict(cast("Nested", providers))  # checked by the models afterwards
-    openai, ollama = endpoints.get("openai"), endpoints.get("ollama")
-    if isinstance(openai, dict):
-        endpoints["openai"] = {"base_url": OPENAI_BASE_URL, **cast("Nested", openai)}
-    if isinstance(ollama, dict) and "base_url" in ollama:
-        row = cast("Nested", ollama)
-        endpoints["ollama"] = {**row, "base_url": normalise_ollama_url(str(row["base_url"]))}
-    return endpoints
+    endpoints = cast("Nested", providers)  # checked by the models afterwards
+    return {name: _completed(name, endpoint) for name, endpoint in endpoints.items()}
 
 
 def seconds(value: object) -> object:
@@ -174,6 +176,16 @@ def read_yaml(file: Path) -> Nested:
         raise ValueError(f"The configuration file {file} is not UTF-8 text.") from error
     except ValueError as error:
         raise ValueError(f"The configuration file {file} {error}.") from error
+
+
+def _completed(name: str, endpoint: object) -> object:
+    if not isinstance(endpoint, dict):
+        return endpoint
+    row = cast("Nested", endpoint)
+    if name == "ollama" and "base_url" in row:
+        return {**row, "base_url": normalise_ollama_url(str(row["base_url"]))}
+    known = KNOWN.get(name)
+    return row if known is None or known.base_url is None else {"base_url": known.base_url, **row}
 
 
 def _put(values: Nested, path: tuple[str, ...], value: object) -> None:

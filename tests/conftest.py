@@ -9,16 +9,15 @@ from hypothesis import settings as hypothesis_settings
 
 from shared.database.migrate import upgrade
 from shared.settings import Settings
+from shared.settings_sources import PATHS
 from tests import stack as stacks
 from tests.databases import Databases
 from tests.quick_settings import settings_for
 from tests.stack import TestStack, administer, database_named, make_bucket, sqlalchemy_url
 
 PRODUCTION_NAMES = (
-    *("REDIS_URL", "DATABASE_URL"),
-    *("MINIO_ENDPOINT_URL", "MINIO_ACCESS_KEY", "MINIO_SECRET_KEY", "MINIO_PUBLIC_URL"),
-    *("OPENAI_API_KEY", "OPENAI_BASE_URL", "OLLAMA_API_URL"),
-    *("HTTP_PROXY", "HTTPS_PROXY", "ALL_PROXY", "http_proxy", "https_proxy", "all_proxy"),
+    *PATHS,
+    *("HTTPS_PROXY", "ALL_PROXY", "http_proxy", "https_proxy", "all_proxy"),
 )
 
 

@@ -32,7 +32,7 @@ def settings_for(
         master_key=SecretStr("AAECAwQFBgcICQoLDA0ODxAREhMUFRYXGBkaGxwdHh8="),
         providers=providers or {},
         clocks=quick_clocks(),
-        limits=Limits(),
+        limits=Limits(password_rounds=4),
         worker=Worker(slots=50),
         log_format="json",
     )

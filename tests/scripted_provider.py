@@ -26,6 +26,7 @@ from tests.scripted_replies import DONE as DONE
 from tests.scripted_replies import Reply as Reply
 from tests.scripted_replies import answer as answer
 from tests.scripted_replies import in_words as in_words
+from tests.scripted_replies import model_list as model_list
 from tests.scripted_replies import ndjson as ndjson
 from tests.scripted_replies import ollama_line as ollama_line
 from tests.scripted_replies import ollama_stream as ollama_stream
@@ -113,11 +114,13 @@ class ScriptedProvider:
         self._scripts[model, path] = script
 
     def reply_for(self, exchange: Exchange) -> Reply:
-        """Return what the script says, by default a short greeting in the dialect of the path."""
+        """Return what the script says, by default a short greeting, or one model, in the dialect of the path."""
         model, path = exchange.model, exchange.path
         for key in ((model, path), (model, None), (None, path), (None, None)):
             if script := self._scripts.get(key):
                 return script(exchange)
+        if path.endswith(("/models", "/api/tags")):
+            return model_list("scripted")
         return ollama_stream(HELLO) if path.endswith("/api/chat") else openai_stream(HELLO)
 
     async def until(self, claim: Callable[[], bool], *, timeout_s: float = PATIENCE_S) -> None:

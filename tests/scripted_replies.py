@@ -85,6 +85,11 @@ def answer(
     return Reply((content,), status=status, headers=headers or {}, media_type=media_type, framing="length")
 
 
+def model_list(*models: str) -> Reply:
+    """A list of models, as OpenAI and Ollama would send it, in one."""
+    return answer({"object": "list", "data": [{"id": model, "name": model, "object": "model"} for model in models]})
+
+
 def openai_answer(text: str) -> Reply:
     """A whole chat completion, as one gets that did not ask for a stream."""
     message = {"role": "assistant", "content": text}

@@ -23,7 +23,7 @@ from workers.celery_app import Ear, break_connection, new_ear, stop_hearing
 from workers.loop_thread import LoopThread
 from workers.pool import TaskPool
 from workers.runtime import Runtime
-from workers.tasks import run_job
+from workers.tasks import refresh_models, run_job
 from workers.watchdog import watch
 
 DEAF_AFTER_RENEWALS: Final = 2
@@ -90,6 +90,7 @@ class Worker:
         """Hear bells until told to stop. Blocks the main thread."""
         runtime = self._opened()
         run_job.register(runtime.app, self._answer)
+        refresh_models.register(runtime.app, runtime.refresh_models)
         pool = TaskPool.bound_to(self._loop, slots=self._slots)
         self._ear = new_ear(runtime.app, pool, name=f"{runtime.name}@smartsip", queues=self._queues)
         runtime.lease.gate = pool.instance

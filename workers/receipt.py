@@ -15,10 +15,11 @@ def cancelled(attempt: Attempt, log: AttemptLog) -> Cancelled:
     phase = "streaming" if log.has_delta else "before_first_delta"
     if attempt.provider is None:
         return Cancelled(phase)
-    return Cancelled(phase, attempt.provider.stops_billing_on_abort, log.usage or _estimate(attempt, log))
+    return Cancelled(phase, attempt.provider.stops_billing_on_abort, log.usage or estimated_usage(attempt, log))
 
 
-def _estimate(attempt: Attempt, log: AttemptLog) -> Usage:
+def estimated_usage(attempt: Attempt, log: AttemptLog) -> Usage:
+    """Return about what an attempt used whose provider did not say."""
     return Usage(
         input_tokens=-(-attempt.input_chars // CHARS_PER_TOKEN),
         output_tokens=-(-log.output_chars // CHARS_PER_TOKEN),

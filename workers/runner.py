@@ -14,6 +14,7 @@ import structlog
 from shared.database.claims import Claim, Claims, Ended
 from shared.database.endings import pack_archive
 from shared.database.ringer import Ringer
+from shared.database.statements.turns import FREE_NEXT, SETTLE_ONE
 from shared.domain.commands import JobSpec
 from shared.domain.errors import SmartSipError, Unavailable
 from shared.domain.events import Entry, Restarted, Started, encode_reply, event_type, fold
@@ -21,6 +22,8 @@ from shared.domain.ids import JobId, WorkerId
 from shared.domain.jobs import SOLO_AFTER_LOSSES, Kind
 from shared.ports.job_queue import Bell
 from workers.attempt_log import AttemptLog
+from workers.charges import charge_of
+from workers.chat_answers import answer_of
 from workers.findings import finding_of
 from workers.outcomes import (
     STATE_OF_END,
@@ -38,7 +41,7 @@ from workers.outcomes import (
 from workers.publisher import Publisher
 from workers.receipt import cancelled
 from workers.running import InHand, Running, Stop
-from workers.services.attempt import Attempt, Service, Tools
+from workers.services.attempt import Attempt, Service, Tools, Turn
 
 LETTING_GO_S: Final = 5.0
 """How long an interrupted service may take to let go before it is left behind."""
@@ -112,9 +115,8 @@ class Runner:
         """Do the work and judge it; whatever is wrong with a job is an outcome of that job."""
         try:
             spec = JobSpec.model_validate_json(claim.payload)
-            running.spec = spec
+            attempt = running.attempt = self._attempt_at(claim, spec, log)
             log.append(_beginning(claim, spec))
-            attempt = Attempt(job_id=claim.id, owner_id=claim.owner_id, spec=spec, tools=self._tools, emit=log.append)
             work = asyncio.create_task(_finish_reason(self.services[spec.kind](attempt)))
             running.begin(work)
             await _until_done(work, running, claim.deadline)
@@ -123,6 +125,12 @@ class Runner:
         except Exception as error:  # noqa: BLE001 - judged below, logged whole
             return self._failure(error, claim, log)
         return _interruption(running, attempt, log)
+
+    def _attempt_at(self, claim: Claim, spec: JobSpec, log: AttemptLog) -> Attempt:
+        turn = None if claim.chat_id is None or claim.turn is None else Turn(claim.chat_id, claim.turn)
+        return Attempt(
+            job_id=claim.id, owner_id=claim.owner_id, spec=spec, tools=self._tools, emit=log.append, turn=turn
+        )
 
     def _failure(self, error: Exception, claim: Claim, log: AttemptLog) -> Outcome:
         _tell(error)
@@ -153,6 +161,7 @@ class Runner:
         entries = log.seal(outcome.event)
         state = STATE_OF_END[event_type(outcome.event)]
         reply = fold(entry.event for entry in entries)
+        attempt = running.attempt
         ended = Ended(
             id=claim.id,
             fence=claim.fence,
@@ -160,13 +169,26 @@ class Runner:
             state=state,
             reply=encode_reply(reply),
             archive=await _archive(entries, log.size_bytes),
-            finding=None if running.spec is None else finding_of(running.spec, reply.result),
+            finding=None if attempt is None else finding_of(attempt.spec, reply.result),
+            answer=None if claim.chat_id is None else answer_of(reply, outcome.event),
+            charge=None if attempt is None else charge_of(attempt, log, reply, losses=claim.losses),
         )
         if await _written(running, lambda: self._claims.finish(ended)):
             log.release()
             _log.info("job_ended", state=state.value, attempt=claim.fence, events=len(entries))
+            await self._follow_up(claim, attempt)
         else:
             _log.warning("job_was_fenced_off", attempt=claim.fence)
+
+    async def _follow_up(self, claim: Claim, attempt: Attempt | None) -> None:
+        """Let the next turn of the chat begin, and settle what was reserved; what fails here the sweep does."""
+        try:
+            if claim.chat_id is not None:
+                await self._tools.queries.rows(FREE_NEXT, {"chat_id": claim.chat_id})
+            if attempt is not None and attempt.spec.is_metered:
+                await self._tools.queries.rows(SETTLE_ONE, {"job_id": claim.id})
+        except Unavailable as error:
+            _log.warning("follow_up_left_to_the_sweep", error=str(error))
 
     async def _give_back(self, running: Running, claim: Claim, worker_id: WorkerId, outcome: GoesBack) -> None:
         code = outcome.error.code if outcome.error else None

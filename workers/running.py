@@ -4,8 +4,8 @@ import asyncio
 from enum import StrEnum
 from typing import Any
 
-from shared.domain.commands import JobSpec
 from shared.domain.ids import JobId
+from workers.services.attempt import Attempt
 
 
 class Stop(StrEnum):
@@ -24,8 +24,8 @@ class Running:
         self.job_id = job_id
         self.stop: Stop | None = None
         self.lease_lost = asyncio.Event()
-        self.spec: JobSpec | None = None
-        """What the job is, once its row was read."""
+        self.attempt: Attempt | None = None
+        """The try at it, once its row was read."""
         self._work: asyncio.Task[Any] | None = None  # any result: only whether it is done matters here
 
     def begin(self, work: asyncio.Task[Any]) -> None:  # as above

@@ -21,6 +21,7 @@ from shared.database.queries import Queries
 from shared.database.ringer import Ringer
 from shared.database.workers import WorkerLeases
 from shared.domain.jobs import Queue
+from shared.encryption import Sealer
 from shared.ending import end
 from shared.settings import Settings
 from workers.lease import LeaseKeeper
@@ -30,6 +31,7 @@ from workers.runner import Runner
 from workers.running import Stop
 from workers.services.attempt import Tools
 from workers.services.decode_image import ImageDecoder
+from workers.services.refresh_models import refresh_models
 from workers.services.table import SERVICES
 
 LETTING_GO_S: Final = 10.0
@@ -62,7 +64,8 @@ class Runtime:
         self._ringer = Ringer(
             self._engine, CeleryJobQueue(self.app, self.redis, settings.redis.prefix), settings.clocks
         )
-        self._providers = build_providers(settings.providers)
+        self._providers = build_providers(settings.endpoints)
+        self._queries = Queries(self._engine)
         self.runner = Runner(
             claims=self._claims,
             publisher=self._publisher,
@@ -70,9 +73,11 @@ class Runtime:
             tools=Tools(
                 providers=self._providers,
                 objects=self._objects,
-                queries=Queries(self._engine),
+                queries=self._queries,
                 decoder=self._decoder,
                 clocks=settings.clocks,
+                sealer=Sealer(settings.master_key),
+                prices=settings.prices,
             ),
             services=SERVICES,
         )
@@ -121,6 +126,12 @@ class Runtime:
         await self._subscriber.start()
         closers.push_async_callback(self._ringer.close)
         self.background(self._publisher.run(), "publisher")
+
+    async def refresh_models(self, provider: str) -> None:
+        """Ask a provider for its models, and note what it says."""
+        await refresh_models(
+            provider, providers=self._providers, queries=self._queries, within=self.settings.clocks.model_list
+        )
 
     async def register(self) -> None:
         """Take a lease and keep it until `close`."""

@@ -5,6 +5,7 @@ from typing import Final
 from fastapi import APIRouter
 
 from api.routes import (
+    chats,
     device_jobs,
     devices,
     events,
@@ -14,11 +15,16 @@ from api.routes import (
     images,
     jobs,
     keys,
+    media,
+    messages,
     metrics,
+    models,
     profiles,
     prompts,
     providers,
     submissions,
+    tickets,
+    users,
     websockets,
 )
 
@@ -27,13 +33,19 @@ ROUTERS: Final[tuple[APIRouter, ...]] = (
     jobs.router,
     events.router,
     websockets.router,
+    tickets.router,
+    chats.router,
+    messages.router,
     device_jobs.router,  # before `devices`, whose ids would take `me` for one
     devices.router,
     profiles.router,
     prompts.router,
     image_library.router,
     images.router,
+    media.router,
     providers.router,
+    models.router,
+    users.router,
     keys.router,
     health.router,
     metrics.router,

@@ -2,7 +2,7 @@
 
 import functools
 import time
-from collections.abc import Generator
+from collections.abc import Generator, Mapping, Sequence
 from contextlib import contextmanager
 from typing import Annotated, Final
 from uuid import UUID
@@ -10,7 +10,7 @@ from uuid import UUID
 from fastapi import APIRouter, Depends, Query, Request, Response
 from pydantic import BaseModel, ConfigDict, Field
 
-from api.auth import Caller, require
+from api.auth import Caller, follower
 from api.cursors import cursor_from
 from api.dependencies import FrontDep
 from api.dialect import Framer
@@ -18,11 +18,10 @@ from api.front import Front
 from api.metrics import observe_first_token
 from api.relay import Outcome, Reader
 from api.routes.answers import NOT_FOUND, PROBLEM, REFUSED
-from api.scopes import Scope
 from api.services.cancel import cancel_if_abandoned
 from api.services.watch import open_reader
 from api.streaming import EVENT_STREAM, EventStream, SSEFramer
-from shared.domain.events import START
+from shared.domain.events import START, Entry
 from shared.domain.ids import JobId, OwnerId
 from shared.domain.jobs import Kind, OnDisconnect
 
@@ -42,6 +41,12 @@ class EventsQuery(BaseModel):
     )
 
 
+class JobEventsQuery(EventsQuery):
+    """Where to begin, and for a browser with which ticket."""
+
+    ticket: Annotated[str | None, Field(description="A ticket for this job, in place of a credential")] = None
+
+
 @router.get(
     "/{job_id}/events",
     response_class=Response,
@@ -56,15 +61,16 @@ class EventsQuery(BaseModel):
 )
 async def get_events(
     job_id: UUID,
-    query: Annotated[EventsQuery, Query()],
+    query: Annotated[JobEventsQuery, Query()],
     request: Request,
     front: FrontDep,
-    caller: Annotated[Caller, Depends(require(Scope.JOBS))],
+    caller: Annotated[Caller, Depends(follower)],
 ) -> Response:
     """Send a job's events from the beginning, or after the caller's last one, until the job has ended.
 
     Each has an `id` (`attempt.seq`), which a browser sends back as `Last-Event-ID`; others may use `?after=`. An event
-    `restarted` voids everything before it. Comments come every 15 seconds while nothing happens.
+    `restarted` voids everything before it. Comments come every 15 seconds while nothing happens. A page's EventSource,
+    which cannot send headers, opens it with a ticket (`POST /v2/tickets`).
     """
     return await events_of(front, request, caller.owner_id, JobId(job_id), after=query.after)
 
@@ -129,9 +135,13 @@ def stream_of(
     kind: Kind,
     is_resumed: bool = False,
     framer: Framer | None = None,
-    headers: dict[str, str] | None = None,
+    headers: Mapping[str, str] | None = None,
+    already: Sequence[Entry] = (),
 ) -> EventStream:
-    """Return a reader that has begun as a stream of the owner's, which was claimed before."""
+    """Return a reader that has begun as a stream of the owner's, which was claimed before.
+
+    `already` are entries that were taken from it.
+    """
 
     def on_end(outcome: Outcome) -> None:
         front.hub.release_stream(owner_id)
@@ -145,6 +155,7 @@ def stream_of(
         on_end=on_end,
         on_first_delta=None if is_resumed else functools.partial(_note_first_delta, reader.job_id, kind),
         headers=headers,
+        already=already,
     )
 
 

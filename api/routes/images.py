@@ -15,11 +15,13 @@ from api.routes.answers import CLIENT_CLOSED_REQUEST, PROBLEM, Documented
 from api.routes.image_models import LinkOut, UploadedOut, shown
 from api.routes.image_queries import LinkQuery, NoQuery, UploadQuery
 from api.scopes import Scope
+from api.served import serve_object, tag_of
 from api.services.image_library import photo_of, remark
-from api.services.image_opening import check_opened, ensure_ready, open_image
-from api.services.images import ImageView, image_of, store_image
+from api.services.image_opening import ensure_ready, open_image
+from api.services.images import image_of, store_image
 from api.services.job_documents import job_links
 from api.services.room import check_room
+from api.services.upload_jobs import check_opened
 from api.services.watch import ClientLeft, unless_client_leaves
 from shared.domain.ids import JobId
 from shared.domain.jobs import QUEUE_OF, Kind
@@ -91,7 +93,7 @@ async def get_content(
 ) -> Response:
     """Return the image, freed of its metadata. One that nobody has opened yet is waited for up to 10 seconds."""
     image = await ensure_ready(front, await image_of(front, caller.owner_id, image_id))
-    return await _served(request, front, image.object_key, media_type=image.media_type, tag=_tag_of(image))
+    return await serve_object(request, front, image.object_key, media_type=image.media_type, tag=tag_of(image))
 
 
 @router.get("/{image_id}/thumbnail", summary="The image, small", response_class=Response, responses=_SHOWN)
@@ -101,8 +103,8 @@ async def get_thumbnail(
     """Return a JPEG of at most 320 pixels a side. A JPEG that is as small itself is its own thumbnail."""
     image = await ensure_ready(front, await image_of(front, caller.owner_id, image_id))
     if image.thumbnail_key is None:
-        return await _served(request, front, image.object_key, media_type=image.media_type, tag=_tag_of(image))
-    return await _served(request, front, image.thumbnail_key, media_type=JPEG, tag=f"{_tag_of(image)}-thumbnail")
+        return await serve_object(request, front, image.object_key, media_type=image.media_type, tag=tag_of(image))
+    return await serve_object(request, front, image.thumbnail_key, media_type=JPEG, tag=f"{tag_of(image)}-thumbnail")
 
 
 @router.get("/{image_id}/link", summary="A link that serves the image without a credential")
@@ -120,26 +122,3 @@ async def _opened(front: Front, job_id: JobId, *, field: str, within_s: float) -
     ending = await front.hub.wait_for_end(job_id, within_s)
     if ending is not None:
         check_opened(ending, field=field)
-
-
-def _tag_of(image: ImageView) -> str:
-    return image.content_sha256 or image.sha256
-
-
-async def _served(request: Request, front: Front, key: str, *, media_type: str, tag: str) -> Response:
-    headers = {
-        "ETag": f'"{tag}"',
-        "Cache-Control": "private, max-age=31536000, immutable",
-        "X-Content-Type-Options": "nosniff",
-        "Content-Security-Policy": "default-src 'none'; sandbox",
-        "Content-Disposition": "inline",
-    }
-    if _has(request, headers["ETag"]):
-        return Response(status_code=304, headers=headers)
-    return Response(await front.objects.get(key), media_type=media_type, headers=headers)
-
-
-def _has(request: Request, tag: str) -> bool:
-    """Whether the caller has this content (RFC 9110 section 13.1.2: tags are compared weakly)."""
-    listed = ",".join(request.headers.getlist("if-none-match")).split(",")
-    return not {"*", tag}.isdisjoint(part.strip().removeprefix("W/") for part in listed)

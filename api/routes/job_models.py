@@ -103,7 +103,12 @@ class JobModel(Model):
     on_disconnect: OnDisconnect
     created_at: datetime
     deadline: datetime
-    run_after: Annotated[datetime | None, Field(description="It pauses until then.")]
+    run_after: Annotated[
+        datetime | None,
+        Field(
+            description="It pauses until then; a chat's turn until the one before it is over, and this is its deadline."
+        ),
+    ]
     started_at: Annotated[datetime | None, Field(description="When its last attempt began.")]
     ended_at: datetime | None
     cancel_requested_at: datetime | None

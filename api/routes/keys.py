@@ -86,14 +86,17 @@ class KeysQuery(BaseModel):
 
 @router.post("", status_code=201, summary="Make a key")
 async def create_key(wanted: KeyIn, front: FrontDep, caller: KeyHolder, response: Response) -> NewKeyOut:
-    """Make a key. A key that is not an administrator's makes keys like itself at most: same owner, scopes, expiry."""
+    """Make a key. A key that is not an administrator's makes keys like itself at most: same owner, scopes, expiry.
+
+    A user's keys have the user's scopes at most. They outlive the login, and are not good while the user is disabled.
+    """
     owner_name = wanted.owner or caller.owner_name
     _check_power(caller, wanted, owner_name)
     new = await front.keys.create(
         owner_name=owner_name,
         name=wanted.name,
         scopes=wanted.scopes,
-        expires_at=wanted.expires_at or (None if caller.is_admin else caller.expires_at),
+        expires_at=wanted.expires_at or _latest_end(caller),
     )
     response.headers["Location"] = f"/v2/keys/{new.key.id}"
     response.headers["Cache-Control"] = "no-store"
@@ -127,9 +130,15 @@ def _check_power(caller: Caller, wanted: KeyIn, owner_name: str) -> None:
         raise Forbidden("Only an administrator makes keys for another owner.", field="owner")
     beyond = sorted(wanted.scopes - caller.scopes)
     if beyond:
-        raise Forbidden(f"Your own key does not have the scope {', '.join(beyond)}.", field="scopes")
-    if caller.expires_at is not None and wanted.expires_at is not None and wanted.expires_at > caller.expires_at:
+        raise Forbidden(f"Your own credential does not have the scope {', '.join(beyond)}.", field="scopes")
+    latest = _latest_end(caller)
+    if latest is not None and wanted.expires_at is not None and wanted.expires_at > latest:
         raise InvalidRequest("A key cannot be valid for longer than the key that makes it.", field="expires_at")
+
+
+def _latest_end(caller: Caller) -> datetime | None:
+    """Return until when a caller's new keys are valid at most: as long as the key that makes them."""
+    return None if caller.is_admin or caller.is_user else caller.expires_at
 
 
 def _shown(key: Key) -> KeyOut:

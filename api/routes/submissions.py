@@ -14,18 +14,14 @@ from api.errors import refused
 from api.front import Front
 from api.photo_query import PhotoQuery, named_as_parameters
 from api.preferences import idempotency_key, preferred_wait_s
-from api.routes.answers import CLIENT_CLOSED_REQUEST, PROBLEM, REFUSED, Documented, answer, whole_job
-from api.routes.events import claimed_stream, stream_of
+from api.routes.accepting import accept_and_answer
+from api.routes.answers import PROBLEM, REFUSED, Documented
 from api.routes.job_models import AcceptedModel, JobModel
 from api.scopes import Scope
 from api.services.images import store_image
-from api.services.job_documents import accepted_document, job_links
 from api.services.room import check_room
-from api.services.submit import NO_IMAGES, accept, prepare, resolve_model
+from api.services.submit import NO_IMAGES, prepare, resolve_model
 from api.services.vision import resolve_vision
-from api.services.watch import ClientLeft, accept_and_read, ends_within
-from api.streaming import EVENT_STREAM
-from shared.database.submissions import Inserted, NewJob
 from shared.domain.commands import SubmitChat, SubmitJob, SubmitVision
 from shared.domain.errors import InvalidRequest, UnsupportedMediaType
 from shared.domain.jobs import QUEUE_OF, Kind
@@ -108,37 +104,7 @@ async def submit_job(
     wait_s = preferred_wait_s(request.headers, longest_s=front.settings.limits.wait_s)
     command, known = await _command(request, front, caller)
     new = await prepare(front, caller, command, idempotency_key=key, known_images=known)
-    if EVENT_STREAM in request.headers.get("accept", ""):
-        return await _answer_with_events(front, new)
-    if wait_s:
-        return await _answer_with_end(request, front, new, wait_s)
-    inserted = await accept(front, new)
-    if not inserted.is_replay:
-        return answer(accepted_document(new), status=202, headers=_headers(inserted))
-    document, has_ended = await whole_job(front, new.owner_id, inserted.id)
-    return answer(document, status=200 if has_ended else 202, headers=_headers(inserted))
-
-
-async def _answer_with_events(front: Front, new: NewJob) -> Response:
-    with claimed_stream(front, new.owner_id):
-        reader, inserted = await accept_and_read(front, new)
-    return stream_of(front, reader, new.owner_id, policy=new.on_disconnect, kind=new.kind, headers=_headers(inserted))
-
-
-async def _answer_with_end(request: Request, front: Front, new: NewJob, wait_s: int) -> Response:
-    reader, inserted = await accept_and_read(front, new)
-    try:
-        await ends_within(front, request, reader, policy=new.on_disconnect, within_s=wait_s)
-    except ClientLeft:
-        return Response(status_code=CLIENT_CLOSED_REQUEST)
-    document, has_ended = await whole_job(front, new.owner_id, inserted.id)
-    headers = _headers(inserted) | {"Preference-Applied": f"wait={wait_s}"}
-    return answer(document, status=200 if has_ended else 202, headers=headers)
-
-
-def _headers(inserted: Inserted) -> dict[str, str]:
-    headers = {"Location": job_links(inserted.id)["self"]}
-    return headers | {"Idempotency-Replayed": "true"} if inserted.is_replay else headers
+    return await accept_and_answer(request, front, new, wait_s=wait_s)
 
 
 async def _command(request: Request, front: Front, caller: Caller) -> tuple[SubmitChat | SubmitVision, frozenset[UUID]]:

@@ -14,13 +14,14 @@ from uuid import UUID
 
 from fastapi import APIRouter, Depends, WebSocket
 
-from api.auth import Caller, require
+from api.auth import Caller, follower, require
 from api.cursors import cursor_from
 from api.dependencies import FrontDep
 from api.front import Front
 from api.scopes import Scope
 from api.services.watch import open_reader
 from api.sockets import JobSocket, Show, whole_entry
+from api.tickets import TICKET
 from shared.domain.errors import Forbidden, InvalidRequest
 from shared.domain.ids import JobId
 
@@ -31,9 +32,11 @@ SocketCaller = Annotated[Caller, Depends(require(Scope.JOBS))]
 
 
 @router.websocket("/jobs/{job_id}/ws")
-async def follow_job(websocket: WebSocket, job_id: UUID, front: FrontDep, caller: SocketCaller) -> None:
+async def follow_job(
+    websocket: WebSocket, job_id: UUID, front: FrontDep, caller: Annotated[Caller, Depends(follower)]
+) -> None:
     """Send one job's events from the beginning, or from `?after=`, and close when it has ended."""
-    check_handshake(websocket, front, known={"after"})
+    check_handshake(websocket, front, known={"after", TICKET})
     await serve_job(websocket, front, caller, JobId(job_id))
 
 
@@ -80,7 +83,8 @@ def check_handshake(websocket: WebSocket, front: Front, *, known: set[str]) -> N
     """
     origin = websocket.headers.get("origin")
     host = websocket.headers.get("host")
-    if origin not in (None, f"http://{host}", f"https://{host}") and origin not in front.settings.allowed_origins:
+    allowed = front.settings.allowed_origins
+    if origin not in (None, f"http://{host}", f"https://{host}") and origin not in allowed and "*" not in allowed:
         raise Forbidden("pages of this origin may not connect", field="Origin")
     for name in websocket.query_params:
         if name not in known:

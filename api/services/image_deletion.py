@@ -32,7 +32,7 @@ async def delete_image(front: Front, owner_id: OwnerId, image_id: UUID) -> None:
         Unavailable: if a part of the system is away; asking again is safe.
     """
     await image_of(front, owner_id, image_id)
-    await _stop_jobs(front, owner_id, image_id)
+    await stop_jobs_about(front, owner_id, image_id)
     image = await image_of(front, owner_id, image_id)  # as the jobs left it
     await asyncio.gather(*(front.objects.delete(key) for key in _keys(image)))
     attempts = await _remove_rows(front, owner_id, image_id)
@@ -42,11 +42,16 @@ async def delete_image(front: Front, owner_id: OwnerId, image_id: UUID) -> None:
         _log.warning("logs_not_forgotten", image_id=str(image_id), error=str(error))
 
 
-async def _stop_jobs(front: Front, owner_id: OwnerId, image_id: UUID) -> None:
-    active = await front.queries.rows(statements.active_jobs_about(owner_id, image_id))
+async def stop_jobs_about(front: Front, owner_id: OwnerId, upload_id: UUID) -> None:
+    """Cancel the jobs about an upload.
+
+    Raises:
+        Conflict: if one has not stopped in time; asking again is safe.
+    """
+    active = await front.queries.rows(statements.active_jobs_about(owner_id, upload_id))
     have_ended = await asyncio.gather(*(_stopped(front, owner_id, JobId(row.id)) for row in active))
     if not all(have_ended):
-        raise _busy()
+        raise job_goes_on()
 
 
 async def _stopped(front: Front, owner_id: OwnerId, job_id: JobId) -> bool:
@@ -63,7 +68,7 @@ async def _remove_rows(front: Front, owner_id: OwnerId, image_id: UUID) -> dict[
             raise no_such_image()
         about = (await connection.execute(statements.lock_jobs_about(owner_id, image_id))).all()
         if any(row.state in statements.ACTIVE_CODES for row in about):
-            raise _busy()
+            raise job_goes_on()
         attempts = {row.id: row.fence for row in about}
         for statement in statements.removal(owner_id, image_id, list(attempts)):
             await connection.execute(statement)
@@ -75,5 +80,6 @@ def _keys(image: ImageView) -> set[str]:
     return keys if image.thumbnail_key is None else {*keys, image.thumbnail_key}
 
 
-def _busy() -> Conflict:
-    return Conflict("A job about this image has not stopped yet; ask again.", retry_after_s=ASK_AGAIN_S)
+def job_goes_on() -> Conflict:
+    """Return the error for an upload that cannot be deleted yet."""
+    return Conflict("A job about this upload has not stopped yet; ask again.", retry_after_s=ASK_AGAIN_S)

@@ -114,6 +114,17 @@ class KeyStore:
             self._remember(row.hash, None)
         return bool(rows)
 
+    async def restrict(self, owner_id: OwnerId, scopes: frozenset[Scope]) -> None:
+        """End an owner's keys that are good for more than these scopes."""
+        await self._queries.rows(statements.end_of_keys_beyond(owner_id, scopes=sorted(scopes)))
+        self.forget(owner_id)
+
+    def forget(self, owner_id: OwnerId) -> None:
+        """Read an owner's keys anew when they are used next, and those that were not valid, whosever they are."""
+        doubtful = [hashed for hashed, (_, key) in self._remembered.items() if not key or key.owner_id == owner_id]
+        for hashed in doubtful:
+            del self._remembered[hashed]
+
     async def _read_once(self, hashed: bytes) -> Key | None:
         """Read a key; a thousand requests that come with it at the same time share one look."""
         task = self._reading.get(hashed)

@@ -2,6 +2,7 @@
 
 import hashlib
 from collections.abc import Awaitable, Callable, Iterator
+from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from typing import Final
 from uuid import UUID
@@ -9,24 +10,37 @@ from uuid import UUID
 from api.auth import Caller
 from api.front import Front
 from api.services.images import image_of
+from api.services.quotas import Payer
 from api.services.vision import resolve_vision
-from shared.database.submissions import Inserted, NewJob
+from shared.database.submissions import Draft, Inserted, NewJob
 from shared.domain.commands import (
     ChatInput,
     ImagePart,
     ImageSource,
     JobSpec,
+    Message,
     StoredImage,
     SubmitChat,
     SubmitVision,
-    VisionTask,
+    TextPart,
 )
 from shared.domain.errors import InvalidRequest, NotFound
 from shared.domain.ids import new_job_id
 from shared.domain.jobs import DEFAULT_TIMEOUT, MAX_TIMEOUT, QUEUE_OF, Kind
+from shared.domain.tokens import IMAGE_TOKENS, MESSAGE_TOKENS, estimated_tokens
 from shared.ports.job_queue import Bell
 
 NO_IMAGES: Final[frozenset[UUID]] = frozenset()
+PROMPT_TOKENS: Final = 1000
+"""What a photo's prompt and schema are taken for."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Client:
+    """On whose behalf a caller asks; `limit_tokens` is what its quota begins with, None if it needs none."""
+
+    name: str
+    limit_tokens: int | None = None
 
 
 async def submit(
@@ -56,16 +70,20 @@ async def prepare(
     *,
     idempotency_key: str | None = None,
     known_images: frozenset[UUID] = NO_IMAGES,
+    client: Client | None = None,
 ) -> NewJob:
     """Return the job a command amounts to, checked; nothing is stored yet, and the job has its id.
 
-    `known_images` are ids that need no check, because the caller has just looked them up. Raises as `submit`.
+    `known_images` are ids that need no check, because the caller has just looked them up; `client` is on whose behalf
+    the caller asks. Raises as `submit`.
     """
     kind = Kind(command.kind)
     model = resolve_model(front, command.model or (caller.device.model if caller.device else None))
     deadline = _deadline(command, kind)
     await _check_images(front, caller, command, known_images)
     task = command.input if isinstance(command, SubmitChat) else await resolve_vision(front, caller, command.input)
+    spec = JobSpec(kind=kind, model=model, input=task, parameters=command.parameters)
+    spec, draft = await metered(front, caller, spec, client=client, input_tokens=_input_tokens(spec))
     return NewJob(
         id=new_job_id(),
         owner_id=caller.owner_id,
@@ -74,7 +92,7 @@ async def prepare(
         kind=kind,
         model=model,
         deadline=deadline,
-        payload=_payload(command, kind, model, task),
+        payload=payload_of(spec),
         request_hash=_hash(command),
         waiting_cap=front.settings.limits.waiting_per_owner,
         on_disconnect=command.on_disconnect,
@@ -82,7 +100,37 @@ async def prepare(
         idempotency_key=idempotency_key,
         rung=front.ringer.has_room(QUEUE_OF[kind]),
         image_id=_subject(command),
+        client=client.name if client else None,
+        key_id=caller.key_id,
+        draft=draft,
     )
+
+
+async def metered(
+    front: Front, caller: Caller, spec: JobSpec, *, client: Client | None, input_tokens: int
+) -> tuple[JobSpec, Draft | None]:
+    """Return what to reserve for a job, and the job as it may run: its answer limited to what is reserved for it.
+
+    Raises:
+        TokensSpent: if a quota does not suffice.
+    """
+    payer = Payer(
+        owner_id=caller.owner_id,
+        key_id=caller.key_id,
+        client=client.name if client else None,
+        client_limit=client.limit_tokens if client else None,
+    )
+    parameters = spec.parameters
+    draft = await front.quotas.draft(payer, input_tokens=input_tokens, max_output_tokens=parameters.max_output_tokens)
+    if draft is None:
+        return spec, None
+    limited = parameters.model_copy(update={"max_output_tokens": draft.output_tokens})
+    return spec.model_copy(update={"parameters": limited, "is_metered": True}), draft
+
+
+def payload_of(spec: JobSpec) -> bytes:
+    """Return a job as its row carries it."""
+    return spec.model_dump_json(exclude_defaults=True).encode()
 
 
 async def accept(front: Front, new: NewJob, *, before_ring: Callable[[], Awaitable[object]] | None = None) -> Inserted:
@@ -95,6 +143,8 @@ async def accept(front: Front, new: NewJob, *, before_ring: Callable[[], Awaitab
         await before_ring()
     if inserted.is_replay:
         return inserted
+    if inserted.is_behind:
+        return inserted  # rung when the earlier turn of its chat is over
     if new.rung:
         front.ringer.ring_now(Bell(new.id, new.queue))
     else:
@@ -127,9 +177,20 @@ def _subject(command: SubmitChat | SubmitVision) -> UUID | None:
     return None
 
 
-def _payload(command: SubmitChat | SubmitVision, kind: Kind, model: str, task: ChatInput | VisionTask) -> bytes:
-    spec = JobSpec(kind=kind, model=model, input=task, parameters=command.parameters)
-    return spec.model_dump_json(exclude_defaults=True).encode()
+def _input_tokens(spec: JobSpec) -> int:
+    """Return about what a job sends to its provider."""
+    if not isinstance(spec.input, ChatInput):
+        return IMAGE_TOKENS + PROMPT_TOKENS
+    return sum(message_tokens(message) for message in spec.input.messages)
+
+
+def message_tokens(message: Message) -> int:
+    """Return about what a message costs."""
+    if isinstance(message.content, str):
+        return MESSAGE_TOKENS + estimated_tokens(message.content)
+    return MESSAGE_TOKENS + sum(
+        estimated_tokens(part.text) if isinstance(part, TextPart) else IMAGE_TOKENS for part in message.content
+    )
 
 
 def _hash(command: SubmitChat | SubmitVision) -> bytes:

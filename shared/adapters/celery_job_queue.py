@@ -5,24 +5,20 @@ all bells of a call, 0.2 ms instead of 0.6 ms through a thread. Any other broker
 """
 
 import asyncio
-import base64
-import uuid
 from collections.abc import Sequence
 from typing import Any, Final
 
-import msgspec
 from celery import Celery
 from kombu import Producer
 from kombu.exceptions import OperationalError
-from kombu.serialization import dumps
 from redis.asyncio import Redis
 from redis.exceptions import RedisError
 
+from shared.adapters.celery_message import envelope_for, message_for
 from shared.domain.errors import Unavailable
 from shared.domain.jobs import RUN_JOB
 from shared.ports.job_queue import Bell
 
-PERSISTENT: Final = 2  # AMQP's delivery mode
 PUBLISH_RETRIES: Final = {"max_retries": 2, "interval_start": 0.1, "interval_step": 0.2}
 
 
@@ -42,7 +38,9 @@ class CeleryJobQueue:
         """
         messages: dict[str, list[bytes]] = {}
         for bell in bells:
-            messages.setdefault(f"{self._prefix}{bell.queue.value}", []).append(_envelope(self._celery, bell))
+            messages.setdefault(f"{self._prefix}{bell.queue.value}", []).append(
+                envelope_for(_message(self._celery, bell), bell.queue)
+            )
         try:
             async with self._client.pipeline(transaction=False) as pipeline:
                 for key, values in messages.items():
@@ -90,27 +88,4 @@ class ThreadedJobQueue:
 
 
 def _message(celery_app: Celery, bell: Bell) -> Any:  # Celery's task_message, which has no stub
-    amqp: Any = celery_app.amqp  # its as_task_v2 has no stub either
-    return amqp.as_task_v2(str(uuid.uuid4()), RUN_JOB, args=[str(bell.job_id), bell.solo], ignore_result=True)
-
-
-def _envelope(celery_app: Celery, bell: Bell) -> bytes:
-    """Wrap Celery's message as kombu's virtual transports do (`kombu.transport.virtual.Channel`, kombu 5.7)."""
-    message = _message(celery_app, bell)
-    content_type, content_encoding, body = dumps(message.body, serializer="json")
-    return msgspec.json.encode(
-        {
-            "body": base64.b64encode(body.encode() if isinstance(body, str) else body).decode(),
-            "content-encoding": content_encoding,
-            "content-type": content_type,
-            "headers": message.headers,
-            "properties": {
-                **message.properties,
-                "delivery_mode": PERSISTENT,
-                "delivery_info": {"exchange": "", "routing_key": bell.queue.value},
-                "priority": 0,
-                "body_encoding": "base64",
-                "delivery_tag": str(uuid.uuid4()),
-            },
-        }
-    )
+    return message_for(celery_app, RUN_JOB, [str(bell.job_id), bell.solo])

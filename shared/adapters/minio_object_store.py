@@ -9,7 +9,7 @@ from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from datetime import timedelta
 from io import BytesIO
-from typing import Final, TypeVar
+from typing import BinaryIO, Final, TypeVar
 from urllib.parse import urlsplit
 
 import structlog
@@ -24,6 +24,8 @@ from shared.settings import Objects
 
 THREADS: Final = 32
 """Calls at a time; apart from asyncio's default threads, so that a silent store does not hold up name look-ups."""
+FILES_AT_A_TIME: Final = 4
+"""The SDK has a whole file in memory while it sends it."""
 TIMEOUT: Final = Timeout(connect=3, read=10)
 RETRIES: Final = Retry(total=2, backoff_factor=0.2, status_forcelist=(502, 503, 504), raise_on_status=False)
 """Every request here may be repeated: content never changes under its key."""
@@ -41,14 +43,24 @@ class MinioObjectStore:
         self._client = _client(objects, objects.endpoint_url, self._http)
         self._public = _client(objects, objects.public_url or objects.endpoint_url, self._http)
         self._threads = ThreadPoolExecutor(THREADS, thread_name_prefix="objects")
+        self._files = asyncio.Semaphore(FILES_AT_A_TIME)
 
     async def put(self, key: str, content: bytes, *, media_type: str) -> None:
         """Store an object, making the bucket first where it is not there yet."""
-        await self._call(lambda: self._put(key, content, media_type))
+        await self._call(lambda: self._put(key, BytesIO(content), len(content), media_type))
+
+    async def put_file(self, key: str, file: BinaryIO, *, size_bytes: int, media_type: str) -> None:
+        """Store what a file holds, few files at a time."""
+        async with self._files:
+            await self._call(lambda: self._put(key, file, size_bytes, media_type))
 
     async def get(self, key: str, *, limit: int | None = None) -> bytes:
         """Return an object's content, unless it is longer than `limit`."""
         return await self._call(lambda: self._get(key, limit))
+
+    async def get_part(self, key: str, *, first: int, size_bytes: int) -> bytes:
+        """Return a part of an object."""
+        return await self._call(lambda: self._get_part(key, first, size_bytes))
 
     async def presign(self, key: str, *, expires: timedelta, media_type: str) -> str:
         """Return a link under the public URL; computed here, the store is not asked."""
@@ -83,23 +95,24 @@ class MinioObjectStore:
         except (MinioException, HTTPError, OSError) as error:
             raise _as_ours(error) from error
 
-    def _put(self, key: str, content: bytes, media_type: str) -> None:
+    def _put(self, key: str, file: BinaryIO, size_bytes: int, media_type: str) -> None:
         try:
-            self._put_once(key, content, media_type)
+            self._put_once(key, file, size_bytes, media_type)
         except (S3Error, InvalidResponseError) as error:
             if not _is_missing(error):
                 raise
             self._ensure_bucket()
-            self._put_once(key, content, media_type)
+            self._put_once(key, file, size_bytes, media_type)
 
-    def _put_once(self, key: str, content: bytes, media_type: str) -> None:
+    def _put_once(self, key: str, file: BinaryIO, size_bytes: int, media_type: str) -> None:
+        file.seek(0)
         self._client.put_object(
             bucket_name=self._bucket,
             object_name=key,
-            data=BytesIO(content),
-            length=len(content),
+            data=file,
+            length=size_bytes,
             content_type=media_type,
-            part_size=max(len(content), MIN_PART_SIZE),  # one request, never a multipart upload in more threads
+            part_size=max(size_bytes, MIN_PART_SIZE),  # one request, never a multipart upload in more threads
         )
 
     def _get(self, key: str, limit: int | None) -> bytes:
@@ -112,6 +125,16 @@ class MinioObjectStore:
                 response.close()  # the rest is never read, so that nothing else can come over this connection
                 raise PayloadTooLarge(f"At most {limit} bytes are taken here.")
             return content
+        finally:
+            response.release_conn()
+
+    def _get_part(self, key: str, first: int, size_bytes: int) -> bytes:
+        response = self._client.get_object(bucket_name=self._bucket, object_name=key, offset=first, length=size_bytes)
+        try:
+            if not response.headers.get("Content-Range", "").startswith(f"bytes {first}-"):  # rclone's status is 200
+                response.close()  # it sends the whole of it
+                raise Unavailable("The object store does not serve parts of objects.")
+            return response.data
         finally:
             response.release_conn()
 

@@ -18,7 +18,8 @@ PATIENCE: Final = timedelta(seconds=5)
 
 LOOK: Final = """
 select job.id, owner_id, queue, kind, state, job.fence, attempts, losses, on_disconnect, created_at, deadline,
-    run_after, started_at, ended_at, cancel_requested_at, worker_id, labels, model, fair_key, reply
+    case when run_after = 'infinity' then deadline else run_after end,
+    started_at, ended_at, cancel_requested_at, worker_id, labels, model, fair_key, reply
 from unnest(%s::uuid[]) as wanted(id) join job using (id) join job_body using (id) left join job_done using (id)
 """
 

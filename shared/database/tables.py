@@ -161,8 +161,8 @@ job_body = Table(
 )
 """Written with the job, never updated. `payload` is a `JobSpec` as JSON, `model` what it names, so that a list need not
 read payloads; `request_hash` guards idempotency keys. `image_id` is the stored photo that a vision or upload job is
-about: what is derived from a photo is found by it. `client` and `key_id` say who asked, for the ledger: whom the caller
-named, and with which API key."""
+about, or an upload job's media file: what is derived from it is found by it. `client` and `key_id` say who asked, for
+the ledger: whom the caller named, and with which API key."""
 
 job_done = Table(
     "job_done",

@@ -2,13 +2,13 @@
 
     SmartSipError
     ├── InvalidRequest          400/422 family: the caller must change the request
-    │   ├── MalformedRequest · ImageRefused · UnsupportedMediaType
-    │   └── PayloadTooLarge · LengthRequired
+    │   ├── MalformedRequest · ImageRefused · MediaRefused · UnsupportedMediaType
+    │   └── PayloadTooLarge · LengthRequired · RangeNotSatisfiable
     ├── Unauthenticated · Forbidden · NotFound · Conflict
-    │   └── IdempotencyKeyReused · ClaimUsed · ClaimExpired · ChatBusy
+    │   └── IdempotencyKeyReused · ClaimUsed · ClaimExpired · ChatBusy · UsernameTaken
     ├── TokensSpent             402: a quota of tokens
     ├── QuotaExceeded           429: too much is waiting
-    │   └── TooManyStreams
+    │   └── TooManyStreams · TooManyLogins
     ├── ProviderError           what a provider did, sorted by what the caller can do about it
     │   ├── ProviderAuth · ProviderRegion · ProviderQuota · ProviderRateLimited · ProviderOverloaded
     │   ├── RequestTooLarge · ContextTooLong · ContentBlocked · ModelNotFound · ProviderRejected
@@ -84,6 +84,12 @@ class ImageRefused(InvalidRequest):
     code, status, title = "image_refused", 422, "The image was refused"
 
 
+class MediaRefused(InvalidRequest):
+    """The bytes are not a whole video or audio file."""
+
+    code, status, title = "media_refused", 422, "The media file was refused"
+
+
 class UnsupportedMediaType(InvalidRequest):
     """The bytes are of a type this system does not take."""
 
@@ -100,6 +106,12 @@ class LengthRequired(InvalidRequest):
     """A length is needed before the body is read."""
 
     code, status, title = "length_required", 411, "Content-Length is required"
+
+
+class RangeNotSatisfiable(InvalidRequest):
+    """The part that is asked for lies beyond the end."""
+
+    code, status, title = "range_not_satisfiable", 416, "The range cannot be served"
 
 
 class Unauthenticated(SmartSipError):
@@ -152,6 +164,12 @@ class ChatBusy(Conflict):
     retryable = True
 
 
+class UsernameTaken(Conflict):
+    """There is an owner of this name."""
+
+    code, title = "username_taken", "The username already exists"
+
+
 class TokensSpent(SmartSipError):
     """A quota of tokens does not have what a request may use."""
 
@@ -170,6 +188,12 @@ class TooManyStreams(QuotaExceeded):
     """Too many event streams of this owner are open."""
 
     code, title = "too_many_streams", "Too many event streams are open"
+
+
+class TooManyLogins(QuotaExceeded):
+    """Too many logins failed."""
+
+    code, title = "too_many_logins", "Too many logins failed"
 
 
 class ProviderError(SmartSipError):

@@ -14,6 +14,7 @@ from shared.domain.errors import ImageRefused, PayloadTooLarge, UnsupportedMedia
 MAX_PIXELS: Final = 40_000_000
 """Default of `settings.limits.image_pixels`: 120 MB once decoded."""
 EXTENSION_OF: Final = {"image/jpeg": "jpg", "image/png": "png", "image/webp": "webp"}
+_JPEG: Final = b"\xff\xd8"
 _PNG: Final = b"\x89PNG\r\n\x1a\n"
 _PNG_END: Final = b"\x00\x00\x00\x00IEND\xaeB`\x82"
 _JPEG_END: Final = b"\xff\xd9"
@@ -57,15 +58,15 @@ def sniff(content: bytes, *, max_pixels: int = MAX_PIXELS, field: str = "image")
     """
     if not content:
         _refuse("The image is empty: 0 bytes arrived.", field)
-    if content.startswith(b"\xff\xd8"):
+    if content.startswith(_JPEG):
         media_type, (width, height) = "image/jpeg", _jpeg_size(content, field)
     elif content.startswith(_PNG):
         media_type, (width, height) = "image/png", _png_size(content, field)
-    elif content.startswith(b"RIFF") and content[8:12] == b"WEBP":
+    elif _is_webp(content):
         media_type, (width, height) = "image/webp", _webp_size(content, field)
     else:
         raise UnsupportedMediaType(
-            f"This is {_appearance(content)}; images are taken as JPEG, PNG or WebP.", field=field
+            f"This is {appearance(content)}; images are taken as JPEG, PNG or WebP.", field=field
         )
     if width == 0 or height == 0:
         _refuse(f"The image has no pixels: it says that it is {width} × {height}.", field)
@@ -75,6 +76,15 @@ def sniff(content: bytes, *, max_pixels: int = MAX_PIXELS, field: str = "image")
             field=field,
         )
     return ImageFacts(media_type, width, height, EXTENSION_OF[media_type])
+
+
+def looks_like_image(start: bytes) -> bool:
+    """Whether bytes begin as images do that are taken."""
+    return start.startswith((_JPEG, _PNG)) or _is_webp(start)
+
+
+def _is_webp(start: bytes) -> bool:
+    return start.startswith(b"RIFF") and start[8:12] == b"WEBP"
 
 
 def _refuse(detail: str, field: str) -> NoReturn:
@@ -160,7 +170,7 @@ def _webp_size(content: bytes, field: str) -> tuple[int, int]:
     _refuse("The WebP is broken: its first chunk has no size.", field)
 
 
-def _appearance(content: bytes) -> str:
+def appearance(content: bytes, *, otherwise: str = "not a picture of a known kind") -> str:
     """Say in a few words what the content looks like instead."""
     head = content[:512].lstrip(b"\xef\xbb\xbf \t\r\n").lower()
     if head.startswith((b"<!doctype html", b"<html", b"<head", b"<body")):
@@ -176,4 +186,4 @@ def _appearance(content: bytes) -> str:
         return "an HEIC or AVIF picture or a video"
     if not content[:64].strip(b"\0"):
         return "nothing but zero bytes"
-    return "not a picture of a known kind"
+    return otherwise

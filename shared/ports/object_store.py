@@ -1,7 +1,7 @@
-"""The object store: images by key. Media types and everything else that must be known about them is in PostgreSQL."""
+"""The object store: images, videos and audio files by key. Whatever else must be known about them is in PostgreSQL."""
 
 from datetime import timedelta
-from typing import Protocol
+from typing import BinaryIO, Protocol
 
 
 class ObjectStore(Protocol):
@@ -11,12 +11,24 @@ class ObjectStore(Protocol):
         """Store an object; putting the same key again with the same content is harmless."""
         ...
 
+    async def put_file(self, key: str, file: BinaryIO, *, size_bytes: int, media_type: str) -> None:
+        """Store what a file holds from its beginning, as `put` does; it is read in a thread, and stays open."""
+        ...
+
     async def get(self, key: str, *, limit: int | None = None) -> bytes:
         """Return an object's content; with a `limit`, never more than so many bytes are read.
 
         Raises:
             NotFound: if there is no such object.
             PayloadTooLarge: if it has more than `limit` bytes.
+        """
+        ...
+
+    async def get_part(self, key: str, *, first: int, size_bytes: int) -> bytes:
+        """Return this part of an object, less where it ends earlier; its byte `first` must be there.
+
+        Raises:
+            NotFound: if there is no such object.
         """
         ...
 

@@ -81,6 +81,7 @@ def test_a_traceback_is_logged_without_secrets(log: io.StringIO) -> None:
         ("Authorization: Bearer abc.def-123", "Authorization: Bearer [redacted]"),
         ("key ssk_a1B2_c3 refused", "key [redacted] refused"),
         ("device ssd_a1B2_c3 refused", "device [redacted] refused"),
+        ("token eyJhbGciOi.eyJzdWIi.c2ln_- ended", "token [redacted] ended"),
         ("claim 7K2M-9QRD-XW4T-H8VC was used", "claim [redacted] was used"),
         ("Incorrect API key provided: sk-proj-abcdef123456.", "Incorrect API key provided: [redacted]."),
         (

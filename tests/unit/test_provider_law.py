@@ -18,7 +18,8 @@ from shared.domain.events import Delta, Finish, Reasoning, Text, Usage
 from shared.settings import ProviderEndpoint
 from workers.providers.base import Clocks, Prompt, PromptImage, PromptMessage, PromptText, ResponseSchema
 from workers.providers.complete import complete
-from workers.providers.demo import NOT_A_MODEL, DemoProvider
+from workers.providers.demo import DemoProvider
+from workers.providers.least import NOT_A_MODEL
 from workers.providers.table import build_providers
 
 CLOCKS = Clocks(connect_s=0.1, first_delta_s=0.1, idle_s=0.1)

@@ -11,6 +11,7 @@ from hypothesis import strategies as st
 
 import shared.settings
 from shared.domain.dispense import DeviceProfile, TemperatureBand
+from shared.providers_known import KNOWN
 from shared.settings import Clocks, ProviderEndpoint, Settings, SettingsError, load_settings
 from shared.settings_dialects import Dialects
 from shared.settings_sources import from_yaml, normalise_ollama_url
@@ -128,7 +129,11 @@ def test_an_empty_variable_counts_as_unset(around: Surroundings) -> None:
         ("SMARTSIP_DEVICE_BUCKETS", "Hunter2=a", "SMARTSIP_DEVICE_BUCKETS has a name that no bucket can have: "),
         ("SMARTSIP_DEVICE_BUCKETS", "lab=hunter2/..", "SMARTSIP_DEVICE_BUCKETS has a name that no owner can have: "),
         ("SMARTSIP_DEVICE_BUCKETS", "smartsip=anna", "SMARTSIP_DEVICE_BUCKETS names the bucket in which this server"),
+        ("SMARTSIP_TRUSTED_PROXIES", "hunter2", "SMARTSIP_TRUSTED_PROXIES__0 is not valid: value is not a valid IPv4"),
         ("SMARTSIP_PROFILES", "hunter2", "SMARTSIP_PROFILES cannot be read: "),
+        ("PROVIDER_TIMEOUT", "hunter2", "PROVIDER_TIMEOUT is not valid: "),
+        ("PROVIDER_TIMEOUT", "0", "PROVIDER_TIMEOUT is not valid: "),
+        ("DEEPSEEK_BASE_URL", "hunter2", "DEEPSEEK_BASE_URL is not valid: must be a URL that begins with http"),
         ("SMARTSIP_FIRMWARE_ACCESS", "hunter2", "SMARTSIP_FIRMWARE_ACCESS is not valid: "),
     ],
 )
@@ -448,3 +453,71 @@ def test_the_older_systems_variables_are_settings(around: Surroundings) -> None:
     assert (settings.limits.history_tokens, settings.port) == (900, 8000)
     assert settings.clocks.model_cache == timedelta(0)
     assert settings.allowed_origins == ("http://localhost:5173", "http://tea.example")
+
+
+KEYED = sorted(name for name, known in KNOWN.items() if known.key_variable)
+
+
+def test_every_provider_is_configured_by_its_key_and_gets_no_other(around: Surroundings) -> None:
+    around.set(**{KNOWN[name].key_variable or "": f"key-of-{name}" for name in KEYED})
+    settings = load_settings()
+    assert settings.configured_providers == tuple(sorted([*KEYED, "demo"]))
+    assert providers(settings) == {name: (KNOWN[name].base_url, f"key-of-{name}", None) for name in KEYED}
+
+
+@pytest.mark.parametrize("name", [name for name in KEYED if KNOWN[name].url_variable])
+def test_every_provider_can_be_elsewhere(around: Surroundings, name: str) -> None:
+    known = KNOWN[name]
+    around.set(**{known.url_variable or "": "http://127.0.0.1:9/v1/", known.key_variable or "": "a-key"})
+    assert providers(load_settings()) == {name: ("http://127.0.0.1:9/v1", "a-key", None)}
+
+
+def test_a_known_address_without_a_key_configures_nothing_but_is_kept_for_who_brings_one(around: Surroundings) -> None:
+    around.set(**{known.url_variable: known.base_url or "" for known in KNOWN.values() if known.url_variable})
+    around.set(ZHIPU_BASE_URL="http://127.0.0.1:9", OPENROUTER_X_TITLE="Tea", GROQ_API_KEY=" ", HTTP_PROXY="proxy:3128")
+    settings = load_settings()
+    assert settings.configured_providers == ("demo",)
+    assert settings.endpoints.keys() == set(KEYED)
+    assert _endpoint(settings.endpoints["zhipu"]) == ("http://127.0.0.1:9", None, None)
+    assert _endpoint(settings.endpoints["gemini"]) == (KNOWN["gemini"].base_url, None, "http://proxy:3128")
+    assert settings.endpoints["openrouter"].headers == {"X-Title": "Tea"}
+
+
+def test_the_attribution_for_openrouter_becomes_headers(around: Surroundings) -> None:
+    around.set(OPENROUTER_API_KEY="key", OPENROUTER_HTTP_REFERER="https://tea.example", OPENROUTER_X_TITLE="Tea time")
+    endpoint = load_settings().providers["openrouter"]
+    assert endpoint.headers == {"HTTP-Referer": "https://tea.example", "X-Title": "Tea time"}
+    around.set(OPENROUTER_X_TITLE="Tea\nX-Evil: 1")
+    [told] = around.problems()
+    assert told.startswith("OPENROUTER_X_TITLE is not valid: ")
+    assert "Evil" not in told
+
+
+@pytest.mark.parametrize(
+    ("variables", "first_delta_s", "idle_s"),
+    [
+        ({}, 120, 60),
+        ({"PROVIDER_TIMEOUT": "20.0"}, 120, 60),
+        ({"PROVIDER_TIMEOUT": "90"}, 120, 90),
+        ({"PROVIDER_TIMEOUT": "600"}, 600, 600),
+        ({"PROVIDER_TIMEOUT": "600", "SMARTSIP_CLOCKS__PROVIDER_IDLE": "30"}, 600, 30),
+    ],
+)
+def test_the_older_timeout_lengthens_waits_and_never_shortens_them(
+    around: Surroundings, variables: dict[str, str], first_delta_s: float, idle_s: float
+) -> None:
+    around.set(**variables)
+    clocks = load_settings().clocks
+    assert (clocks.provider_first_delta.total_seconds(), clocks.provider_idle.total_seconds()) == (
+        first_delta_s,
+        idle_s,
+    )
+
+
+@pytest.mark.parametrize("name", KEYED)
+def test_a_default_model_whose_provider_lacks_its_key_says_which_to_set(around: Surroundings, name: str) -> None:
+    around.set(SMARTSIP_DEFAULT_MODEL=f"{name}/a-model")
+    assert around.problems() == [
+        f"SMARTSIP_DEFAULT_MODEL names the provider {name!r}, which is not configured (configured: demo):"
+        f" set {KNOWN[name].key_variable}.",
+    ]

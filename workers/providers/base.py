@@ -1,12 +1,17 @@
 """The contract between the runner and every provider: a prompt goes in, deltas come out, or one `ProviderError`."""
 
+import secrets
 from collections.abc import AsyncGenerator
-from typing import Any, Literal, Protocol, TypeAlias
+from typing import Any, Final, Literal, Protocol, TypeAlias
 
 import msgspec
 
 from shared.domain.commands import CalledTool, Parameters
 from shared.domain.events import Delta, StopsBilling
+from shared.domain.models import ListedModel
+
+MESSAGES_FIELD: Final = "input.messages"
+"""Where the media of a prompt came from."""
 
 
 class ResponseSchema(msgspec.Struct, frozen=True):
@@ -111,6 +116,11 @@ class Provider(Protocol):
         """Whether it stops charging when its socket is closed half-way."""
         ...
 
+    @property
+    def media(self) -> frozenset[str]:
+        """What it takes parts of beside text and images: `video`, `audio`."""
+        ...
+
     def stream(self, prompt: Prompt, clocks: Clocks) -> AsyncGenerator[Delta, None]:
         """Ask, and yield what is answered: never an empty text; at most one `Usage`; `Finish` once, as the last.
 
@@ -133,6 +143,19 @@ class Provider(Protocol):
         """
         ...
 
+    async def list_models(self, timeout_s: float) -> list[ListedModel]:
+        """Return the models that can chat, as the provider lists them; what is known of it where it has no list.
+
+        Raises:
+            ProviderError: one of its classes, where there is a list and it cannot be had.
+        """
+        ...
+
     async def close(self) -> None:
         """Close the connections; running streams break."""
         ...
+
+
+def new_call_id() -> str:
+    """Return an id for a tool call that its provider gave none: the caller needs one to answer it."""
+    return f"call_{secrets.token_hex(12)}"

@@ -5,24 +5,29 @@ object of each token, sends `OLLAMA_API_KEY` to any host, and reads a text that 
 image. What is sent is the same; a test compares it with what the SDK sends.
 """
 
+import asyncio
 from collections.abc import AsyncGenerator
 from contextlib import AbstractAsyncContextManager, AsyncExitStack
-from typing import Final
+from functools import partial
+from typing import Final, Self
 
 import aiohttp
-import msgspec
 
 from shared.domain.errors import ProviderError
 from shared.domain.events import Delta, StopsBilling
+from shared.domain.models import ListedModel
 from workers.providers.base import Clocks, Prompt
 from workers.providers.classify import classify
 from workers.providers.complete import complete
-from workers.providers.ollama_wire import Json, LineReader, to_wire
+from workers.providers.model_lists import Listing, not_in_time, read_list, whole
+from workers.providers.ollama_wire import LineReader, Think, how_to_think, to_wire
 from workers.providers.refusal import Refusal, beginning, lower_names
+from workers.providers.request_body import request_body, sendable
 from workers.providers.transport import TRANSPORT_ERRORS, classify_transport
 
 MAX_CONNECTIONS: Final = 10_000
 """As many as a worker may have slots: waiting for a connection would look like a slow provider."""
+LIST_PATH: Final = "/api/tags"
 STREAM_TYPES: Final = ("application/x-ndjson", "application/json", "application/octet-stream")
 """The last is what aiohttp says where nothing is said."""
 
@@ -33,6 +38,7 @@ class OllamaProvider:
     name: str = "ollama"
     stops_billing_on_abort: StopsBilling = "yes"
     """It costs nothing, and stops computing when the connection is closed."""
+    media: frozenset[str] = frozenset()
 
     def __init__(self, *, base_url: str, api_key: str | None = None, proxy: str | None = None) -> None:
         self._base_url = base_url
@@ -50,6 +56,23 @@ class OllamaProvider:
     def stream(self, prompt: Prompt, clocks: Clocks) -> AsyncGenerator[Delta, None]:
         """See `Provider`."""
         return complete(self._deltas(prompt, clocks), clocks, provider=self.name)
+
+    def with_key(self, api_key: str) -> Self:
+        """See `Provider`; the owner of the server decides who may use it."""
+        return self
+
+    async def list_models(self, timeout_s: float) -> list[ListedModel]:
+        """See `Provider`."""
+        try:
+            async with asyncio.timeout(timeout_s), self._get(LIST_PATH) as response:
+                if response.status != 200:
+                    raise classify(await _refusal(response), provider=self.name, secrets=self._secrets)
+                content = await whole(response.content.iter_any())
+        except TimeoutError as error:
+            raise not_in_time(self.name, timeout_s) from error
+        except TRANSPORT_ERRORS as error:
+            raise classify_transport(error, provider=self.name, base_url=self._base_url) from error
+        return await asyncio.to_thread(read_list, content, Listing(path=LIST_PATH), provider=self.name)
 
     async def close(self) -> None:
         """See `Provider`."""
@@ -72,19 +95,22 @@ class OllamaProvider:
             raise classify_transport(error, provider=self.name, base_url=self._base_url) from error
 
     async def _open(self, stack: AsyncExitStack, prompt: Prompt, clocks: Clocks) -> aiohttp.ClientResponse:
-        """Send the request. A structured answer is wanted soon, so thinking is switched off where it can be."""
-        think = False if prompt.response_schema is not None else None
-        answer = await self._request(stack, to_wire(prompt, think=think), clocks)
+        """Send the request; where the model cannot think as it is told to, leave that to the model."""
+        think = how_to_think(prompt)
+        answer = await self._request(stack, prompt, clocks, think=think)
         if isinstance(answer, Refusal) and think is not None and _is_about_thinking(answer):
-            answer = await self._request(stack, to_wire(prompt), clocks)
+            answer = await self._request(stack, prompt, clocks, think=None)
         if isinstance(answer, Refusal):
             raise classify(answer, provider=self.name, secrets=self._secrets)
         return answer
 
-    async def _request(self, stack: AsyncExitStack, body: Json, clocks: Clocks) -> aiohttp.ClientResponse | Refusal:
-        response = await stack.enter_async_context(self._post(msgspec.json.encode(body), clocks))
+    async def _request(
+        self, stack: AsyncExitStack, prompt: Prompt, clocks: Clocks, *, think: Think
+    ) -> aiohttp.ClientResponse | Refusal:
+        body = await request_body(prompt, partial(to_wire, prompt, think=think))
+        response = await stack.enter_async_context(self._post(body, clocks))
         if response.status != 200:
-            return Refusal(response.status, await beginning(response.content.iter_any()), lower_names(response.headers))
+            return await _refusal(response)
         if response.content_type not in STREAM_TYPES:
             raise ProviderError(
                 f"{self.name} answered with {response.content_type}, not with a stream of JSON: is its URL right?"
@@ -92,6 +118,22 @@ class OllamaProvider:
         return response
 
     def _post(self, body: bytes, clocks: Clocks) -> AbstractAsyncContextManager[aiohttp.ClientResponse]:
+        timeout = aiohttp.ClientTimeout(total=None, connect=clocks.connect_s)
+        url = f"{self._base_url}/api/chat"
+        return self._opened().post(
+            url,
+            data=sendable(body),
+            headers={"Content-Length": str(len(body))},
+            timeout=timeout,
+            allow_redirects=False,
+            proxy=self._proxy,
+        )
+
+    def _get(self, path: str) -> AbstractAsyncContextManager[aiohttp.ClientResponse]:
+        timeout = aiohttp.ClientTimeout(total=None)  # the caller's clock watches the whole
+        return self._opened().get(f"{self._base_url}{path}", timeout=timeout, allow_redirects=False, proxy=self._proxy)
+
+    def _opened(self) -> aiohttp.ClientSession:
         if self._session is None:  # made here because it belongs to the loop that runs it
             self._session = aiohttp.ClientSession(
                 connector=aiohttp.TCPConnector(limit=MAX_CONNECTIONS),
@@ -99,10 +141,12 @@ class OllamaProvider:
                 trust_env=False,
                 headers=self._headers,
             )
-        timeout = aiohttp.ClientTimeout(total=None, connect=clocks.connect_s)
-        url = f"{self._base_url}/api/chat"
-        return self._session.post(url, data=body, timeout=timeout, allow_redirects=False, proxy=self._proxy)
+        return self._session
+
+
+async def _refusal(response: aiohttp.ClientResponse) -> Refusal:
+    return Refusal(response.status, await beginning(response.content.iter_any()), lower_names(response.headers))
 
 
 def _is_about_thinking(refusal: Refusal) -> bool:
-    return refusal.status == 400 and refusal.names("does not support thinking", '"think"')
+    return refusal.status == 400 and refusal.names("does not support thinking", '"think"', "ChatRequest.think")

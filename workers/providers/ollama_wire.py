@@ -3,22 +3,41 @@
 Source: github.com/ollama/ollama docs/api.md ("Generate a chat completion") and docs/capabilities/thinking.mdx.
 """
 
-import base64
-from collections.abc import Iterator
-from typing import Any, Final, TypeAlias
+from collections.abc import Iterator, Mapping
+from typing import Any, Final, Literal, TypeAlias
 
 import msgspec
 
-from shared.domain.commands import Parameters
-from shared.domain.errors import StreamIncomplete
+from shared.domain.commands import CalledTool, Parameters
+from shared.domain.errors import StreamIncomplete, UnsupportedMediaType
 from shared.domain.events import Delta, Finish, Reasoning, Text, ToolCall, Usage
-from workers.providers.base import Prompt, PromptImage, PromptMessage
+from workers.providers.base import (
+    MESSAGES_FIELD,
+    Prompt,
+    PromptAudio,
+    PromptImage,
+    PromptMessage,
+    PromptVideo,
+    ResponseSchema,
+    new_call_id,
+)
 from workers.providers.classify import classify
 from workers.providers.lines import LineSplitter
-from workers.providers.openai_wire import schema_in_words
-from workers.providers.refusal import Refusal, tidy
+from workers.providers.openai_wire import schema_in_words, without_nulls
+from workers.providers.refusal import Refusal, is_object, tidy
+from workers.providers.request_body import quoted_base64
 
 Json: TypeAlias = dict[str, Any]  # a JSON object of the wire
+Think: TypeAlias = bool | Literal["low", "medium", "high"] | None
+"""None leaves it to the model: one that can think does. Most know no levels, and take any for yes."""
+_THINK: Final[Mapping[str, Think]] = {
+    "none": False,
+    "minimal": "low",
+    "low": "low",
+    "medium": "medium",
+    "high": "high",
+}
+"""By `reasoning_effort`; what is not here is left to the model."""
 _OPTION_NAMES: Final = {
     "temperature": "temperature",
     "top_p": "top_p",
@@ -28,6 +47,8 @@ _OPTION_NAMES: Final = {
     "presence_penalty": "presence_penalty",
     "frequency_penalty": "frequency_penalty",
 }
+_MORE_OPTIONS: Final = {"top_k": "top_k", "min_p": "min_p", "repetition_penalty": "repeat_penalty"}
+"""By the names of `Parameters.options`."""
 CONTEXT_TOKENS: Final = 4096
 """What Ollama reads of a prompt unless it is told otherwise; the rest is cut off without a word (docs/faq.md)."""
 MAX_CONTEXT_TOKENS: Final = 131_072
@@ -65,30 +86,64 @@ class _Line(msgspec.Struct):
 _decoder = msgspec.json.Decoder(_Line)
 
 
-def to_wire(prompt: Prompt, *, think: bool | None = None) -> Json:
-    """Return the request's body: only known keys, no nulls. Without `think` a model that can think does."""
-    messages = [_message(message) for message in prompt.messages]
+def how_to_think(prompt: Prompt) -> Think:
+    """Return what to say about thinking: not to, where our own schema is to be filled, because that is wanted soon."""
+    if prompt.response_schema is not None:
+        return False
+    return _THINK.get(prompt.parameters.reasoning_effort or "")
+
+
+def to_wire(prompt: Prompt, *, think: Think = None) -> Json:
+    """Return the request's body: only known keys, no nulls.
+
+    Raises:
+        UnsupportedMediaType: if the prompt has a video or a recording.
+    """
+    messages = _messages(prompt)
     body: Json = {"model": prompt.model, "messages": messages, "stream": True}
     if think is not None:
         body["think"] = think
-    if prompt.response_schema is not None:
+    schema = prompt.response_schema or _given_schema(prompt.parameters)
+    if schema is not None:
         # `format` restricts what can be written, but the model does not see it (docs/capabilities/structured-outputs)
-        body["format"] = prompt.response_schema.schema
-        messages.insert(0, {"role": "system", "content": schema_in_words(prompt.response_schema)})
-    options = _options(prompt.parameters) | _context(prompt)
+        body["format"] = schema.schema
+        messages.insert(0, {"role": "system", "content": schema_in_words(schema)})
+    elif (prompt.parameters.response_format or {}).get("type") == "json_object":
+        body["format"] = "json"
+    tools = _tools(prompt.parameters)
+    if tools:
+        body["tools"] = tools
+    options = _options(prompt.parameters) | _context(prompt, tools)
     return body | ({"options": options} if options else {})
 
 
+def _given_schema(parameters: Parameters) -> ResponseSchema | None:
+    """Return the schema of a `response_format` as OpenAI has it."""
+    named: object = (parameters.response_format or {}).get("json_schema")
+    schema = named.get("schema") if is_object(named) else None
+    return ResponseSchema("answer", schema) if is_object(schema) else None
+
+
+def _tools(parameters: Parameters) -> list[Json]:
+    """Return the functions that may be called; Ollama can be told to call none, but not to call one."""
+    if parameters.tool_choice == "none":
+        return []
+    functions = [tool for tool in parameters.tools or () if tool.get("type", "function") == "function"]
+    return without_nulls(functions, levels=2)
+
+
 def _options(parameters: Parameters) -> Json:
-    known = ((wire, getattr(parameters, name)) for name, wire in _OPTION_NAMES.items())
+    known = [(wire, getattr(parameters, name)) for name, wire in _OPTION_NAMES.items()]
+    more = ((wire, parameters.options.get(name)) for name, wire in _MORE_OPTIONS.items())
+    known += [(wire, value) for wire, value in more if isinstance(value, int | float)]
     return {wire: value for wire, value in known if value is not None}
 
 
-def _context(prompt: Prompt) -> Json:
+def _context(prompt: Prompt, tools: list[Json]) -> Json:
     """Ask for a longer context if the prompt may need one; the default keeps a loaded model loaded."""
-    parts = [part for message in prompt.messages for part in message.parts]
-    images = sum(isinstance(part, PromptImage) for part in parts)
-    chars = sum(len(part.text) for part in parts if not isinstance(part, PromptImage))
+    images = sum(isinstance(part, PromptImage) for message in prompt.messages for part in message.parts)
+    chars = sum(len(message.text) + _called_chars(message) for message in prompt.messages)
+    chars += len(msgspec.json.encode(tools)) if tools else 0
     room = min(prompt.parameters.max_output_tokens or _ROOM_FOR_THE_ANSWER, MAX_CONTEXT_TOKENS)
     needed = chars // _CHARS_PER_TOKEN + images * _TOKENS_PER_IMAGE + room
     size = CONTEXT_TOKENS
@@ -97,12 +152,41 @@ def _context(prompt: Prompt) -> Json:
     return {"num_ctx": size} if size > CONTEXT_TOKENS else {}
 
 
-def _message(message: PromptMessage) -> Json:
+def _called_chars(message: PromptMessage) -> int:
+    return sum(len(call.arguments) for call in message.tool_calls)
+
+
+def _messages(prompt: Prompt) -> list[Json]:
+    names = {call.id: call.name for message in prompt.messages for call in message.tool_calls}
+    return [_message(message, names) for message in prompt.messages]
+
+
+def _message(message: PromptMessage, names: Mapping[str, str]) -> Json:
     """Images are bare base64, never a data URL, a link or a path (which Ollama's SDK would read from our disk)."""
-    texts = [part.text for part in message.parts if not isinstance(part, PromptImage)]
-    images = [base64.b64encode(part.content).decode() for part in message.parts if isinstance(part, PromptImage)]
-    wire: Json = {"role": message.role, "content": "\n".join(texts)}
-    return wire | ({"images": images} if images else {})
+    if any(isinstance(part, PromptVideo | PromptAudio) for part in message.parts):
+        raise UnsupportedMediaType("Ollama takes no videos and no recordings.", field=MESSAGES_FIELD)
+    wire: Json = {"role": message.role, "content": message.text}
+    images = [quoted_base64(part.content) for part in message.parts if isinstance(part, PromptImage)]
+    if images:
+        wire["images"] = images
+    if message.tool_calls:
+        wire["tool_calls"] = [_called(call) for call in message.tool_calls]
+    if name := names.get(message.tool_call_id or ""):
+        wire["tool_name"] = name  # Ollama tells results by the function, not by the call
+    return wire
+
+
+def _called(call: CalledTool) -> Json:
+    return {"function": {"name": call.name, "arguments": _arguments(call.arguments)}}
+
+
+def _arguments(text: str) -> Json:
+    """Return a call's arguments as the object Ollama wants; what a model wrote that is none, as its only member."""
+    try:
+        arguments: object = msgspec.json.decode(text)
+    except (msgspec.DecodeError, RecursionError):
+        return {"text": text} if text else {}
+    return arguments if is_object(arguments) else {"value": arguments}
 
 
 class LineReader:
@@ -155,5 +239,7 @@ class LineReader:
             yield Text(message.content)
         for call in message.tool_calls or ():
             function = call.function or _Function()
-            yield ToolCall(self._tool_calls, call.id, function.name, bytes(function.arguments).decode())
+            yield ToolCall(
+                self._tool_calls, call.id or new_call_id(), function.name, bytes(function.arguments).decode()
+            )
             self._tool_calls += 1

@@ -10,8 +10,10 @@ import msgspec
 
 from shared.domain.errors import ContentBlocked, ProviderError, ProviderOverloaded, StreamIncomplete
 from shared.domain.events import Delta, Finish, Reasoning, Text, ToolCall, Usage
+from workers.providers.base import new_call_id
 from workers.providers.classify import classify
 from workers.providers.refusal import Refusal, tidy
+from workers.providers.sources import Sources
 from workers.providers.sse import EventSplitter, ServerSentEvent
 
 DONE: Final = b"[DONE]"
@@ -46,6 +48,10 @@ class _Delta(msgspec.Struct):
     thinking: str | None = None
     refusal: str | None = None
     tool_calls: list[_ToolCall] | None = None
+    annotations: msgspec.Raw = msgspec.Raw()  # OpenAI, OpenRouter
+    executed_tools: msgspec.Raw = msgspec.Raw()  # Groq
+    search_results: msgspec.Raw = msgspec.Raw()
+    citations: msgspec.Raw = msgspec.Raw()
 
 
 class _Choice(msgspec.Struct):
@@ -73,6 +79,8 @@ class _Chunk(msgspec.Struct):
     choices: list[_Choice] | None = None
     usage: _Usage | None = None
     error: msgspec.Raw = msgspec.Raw()
+    search_results: msgspec.Raw = msgspec.Raw()
+    citations: msgspec.Raw = msgspec.Raw()
 
 
 _decoder = msgspec.json.Decoder(_Chunk)
@@ -87,6 +95,8 @@ class ChunkReader:
         self._secrets = secrets
         self._splitter = EventSplitter()
         self._refusal = ""
+        self._sources = Sources()
+        self._called: set[int] = set()
         self._has_finished = False
         self.is_done = False
         """Whether `[DONE]` was seen: nothing follows."""
@@ -114,6 +124,8 @@ class ChunkReader:
             raise self._reported(event.data)
         if chunk.choices and not chunk.choices[0].index:
             yield from self._choice(chunk.choices[0])
+        if chunk.search_results or chunk.citations:  # those that say more go first
+            yield from self._sources.new(chunk.search_results, chunk.citations)
         if chunk.usage is not None:
             yield self._usage(chunk.usage)
 
@@ -136,7 +148,16 @@ class ChunkReader:
         if delta.refusal:
             self._refusal += delta.refusal[:1000]
         for position, call in enumerate(delta.tool_calls or ()):
-            yield _tool_call(call, position)
+            yield self._tool_call(call, position)
+        if delta.annotations or delta.executed_tools or delta.search_results or delta.citations:
+            yield from self._sources.new(delta.annotations, delta.executed_tools, delta.search_results, delta.citations)
+
+    def _tool_call(self, call: _ToolCall, position: int) -> ToolCall:
+        function = call.function or _Function()
+        index = position if call.index is None else call.index
+        made = None if index in self._called else new_call_id()
+        self._called.add(index)
+        return ToolCall(index, call.id or made, function.name or None, function.arguments or "")
 
     def _finish(self, reason: str) -> Finish:
         if self._refusal:
@@ -175,13 +196,3 @@ def _from_parts(parts: list[_Part]) -> Iterator[Delta]:
                     yield Reasoning(thought.text)
         elif part.text:
             yield Text(part.text)
-
-
-def _tool_call(call: _ToolCall, position: int) -> ToolCall:
-    function = call.function or _Function()
-    return ToolCall(
-        index=position if call.index is None else call.index,
-        id=call.id or None,
-        name=function.name or None,
-        arguments=function.arguments or "",
-    )

@@ -8,6 +8,7 @@ from pydantic import SecretStr
 from shared.settings import ProviderEndpoint
 from workers.providers.base import Provider
 from workers.providers.demo import DemoProvider
+from workers.providers.model_lists import Listing
 from workers.providers.ollama import OllamaProvider
 from workers.providers.openai_compatible import OpenAICompatibleProvider
 from workers.providers.openai_wire import OpenAICompatible
@@ -25,6 +26,22 @@ _OPENAI_REASONS: Final = (
 itself, except its first chat model (https://developers.openai.com/api/docs/guides/reasoning; pydantic-ai 2026-07,
 profiles/openai.py, where nearly all were tried). In doubt they are left out: that costs less than a refusal."""
 
+_IMAGE_OPTIONS: Final = frozenset({"image_detail"})
+_VIDEO_OPTIONS: Final = frozenset({"video_detail", "max_frames", "fps"})
+_SELF_HOSTED_TAKES: Final = frozenset({"top_k", "min_p", "repetition_penalty"})
+_OPENAI_TAKES: Final = _IMAGE_OPTIONS | {
+    *("logprobs", "top_logprobs", "logit_bias", "metadata", "modalities", "prediction", "prompt_cache_key"),
+    *("prompt_cache_retention", "safety_identifier", "service_tier", "store", "verbosity", "web_search_options"),
+}
+_OPENROUTER_TAKES: Final = _IMAGE_OPTIONS | {
+    *("models", "provider", "plugins", "reasoning", "modalities", "image_config", "repetition_penalty", "top_k"),
+    *("top_a", "min_p", "session_id", "trace", "service_tier", "logprobs", "top_logprobs", "logit_bias"),
+}
+
+_PENALTIES: Final = frozenset({"presence_penalty", "frequency_penalty"})
+
+# What differs from the defaults, as of 2026-11; in doubt a parameter is left out. Who stops billing when the socket is
+# closed: https://openrouter.ai/docs/api-reference/streaming ("stream cancellation"); who is not named there is unknown.
 ROWS: Final = (
     OpenAICompatible(
         name="openai",
@@ -33,6 +50,91 @@ ROWS: Final = (
         token_param="max_completion_tokens",  # noqa: S106 - a count of tokens
         schema_mode="json_schema_strict",
         reasons=_OPENAI_REASONS,
+        listing=Listing(
+            hides=(
+                *("embedding", "whisper", "tts", "transcribe", "realtime", "moderation"),
+                *("dall-e", "gpt-image", "sora", "babbage", "davinci"),
+            )
+        ),
+        takes=_OPENAI_TAKES,
+        media=frozenset({"audio"}),
+    ),
+    OpenAICompatible(
+        name="deepseek",
+        stops_billing_on_abort="yes",
+        drops=frozenset({"seed"}),
+        takes=frozenset({"logprobs", "top_logprobs", "thinking"}),
+    ),
+    OpenAICompatible(
+        name="doubao",
+        listing=None,  # none is documented that a key for chats opens
+        takes=frozenset({"thinking", "repetition_penalty", "service_tier", "image_detail", "fps"}),
+        media=frozenset({"video", "audio"}),
+    ),
+    OpenAICompatible(
+        name="siliconflow",
+        drops=frozenset({"seed"}),
+        listing=Listing(hides=("embedding", "bge-", "rerank")),
+        takes=frozenset({"enable_thinking", "thinking_budget", "min_p", "top_k"} | _IMAGE_OPTIONS | _VIDEO_OPTIONS),
+        media=frozenset({"video"}),
+    ),
+    OpenAICompatible(
+        name="groq",
+        stops_billing_on_abort="no",
+        token_param="max_completion_tokens",  # noqa: S106 - a count of tokens
+        drops=_PENALTIES,  # "not supported by any model" (types of its SDK 1.7)
+        listing=Listing(hides=("whisper", "tts", "orpheus")),
+        takes=frozenset({"reasoning_format", "include_reasoning", "service_tier", "search_settings", "image_detail"}),
+    ),
+    OpenAICompatible(
+        name="mistral",
+        stops_billing_on_abort="no",
+        stream_usage="never_send",  # unknown members are refused (422), and usage comes without asking
+        schema_mode="json_schema",
+        seed_param="random_seed",
+        drops=frozenset({"user"}),
+        takes=frozenset({"safe_prompt", "random_seed"}),
+    ),
+    OpenAICompatible(
+        name="grok",
+        stops_billing_on_abort="yes",
+        token_param="max_completion_tokens",  # noqa: S106 - a count of tokens
+        schema_mode="json_schema_strict",
+        drops=_PENALTIES | {"stop"},
+        usage_excludes_reasoning=True,
+        takes=frozenset({"service_tier"} | _IMAGE_OPTIONS),
+    ),
+    OpenAICompatible(
+        name="openrouter",
+        token_param="max_completion_tokens",  # noqa: S106 - a count of tokens
+        stream_usage="never_send",  # it always comes
+        takes=_OPENROUTER_TAKES,
+        media=frozenset({"video", "audio"}),
+    ),
+    OpenAICompatible(
+        name="gemini",
+        stops_billing_on_abort="no",
+        schema_mode="json_schema",
+        drops=_PENALTIES | {"seed"},  # its own protocol has them; a member that this one lacks is refused (400)
+        listing=Listing(prefix="models/", hides=("embedding", "imagen", "veo", "tts", "aqa")),
+        media=frozenset({"audio"}),
+    ),
+    OpenAICompatible(
+        name="cerebras",
+        token_param="max_completion_tokens",  # noqa: S106 - a count of tokens
+        schema_mode="json_schema_strict",
+        drops=_PENALTIES | {"parallel_tool_calls"},
+        takes=frozenset({"reasoning_format", "disable_reasoning", "clear_thinking", "min_tokens", "prediction"}),
+    ),
+    OpenAICompatible(
+        name="nvidia",
+        listing=Listing(hides=("embed", "rerank")),
+        takes=frozenset({"chat_template_kwargs"}) | _SELF_HOSTED_TAKES,
+    ),
+    OpenAICompatible(
+        name="zhipu",
+        stream_usage="never_send",  # it always comes, in the last chunk
+        drops=_PENALTIES | {"seed"},
     ),
 )
 
@@ -50,15 +152,18 @@ def build_providers(endpoints: Mapping[str, ProviderEndpoint]) -> dict[str, Prov
 
 
 def row_of(name: str) -> OpenAICompatible:
-    """Return the row of that name, or cautious assumptions."""
-    return next((row for row in ROWS if row.name == name), OpenAICompatible(name=name))
+    """Return the row of that name, or cautious assumptions: only its owner knows which media a server of his takes."""
+    elsewhere = OpenAICompatible(name=name, takes=_SELF_HOSTED_TAKES, media=frozenset({"video", "audio"}))
+    return next((row for row in ROWS if row.name == name), elsewhere)
 
 
 def _build(name: str, endpoint: ProviderEndpoint) -> Provider:
     api_key = _secret(endpoint.api_key)
     if name == "ollama":
         return OllamaProvider(base_url=endpoint.base_url, api_key=api_key, proxy=endpoint.proxy)
-    return OpenAICompatibleProvider(row_of(name), base_url=endpoint.base_url, api_key=api_key, proxy=endpoint.proxy)
+    return OpenAICompatibleProvider(
+        row_of(name), base_url=endpoint.base_url, api_key=api_key, proxy=endpoint.proxy, headers=endpoint.headers
+    )
 
 
 def _secret(secret: SecretStr | None) -> str | None:

@@ -1,15 +1,18 @@
 """What a service gets to work with: the attempt at hand, and the tools of the process."""
 
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass
 from typing import TypeAlias
+from uuid import UUID
 
 from shared.database.queries import Queries
 from shared.domain.commands import JobSpec
 from shared.domain.events import Event
 from shared.domain.ids import JobId, OwnerId
+from shared.encryption import Sealer
 from shared.ports.object_store import ObjectStore
 from shared.settings import Clocks
+from shared.settings_dialects import Price
 from workers.providers.base import Provider
 from workers.services.decode_image import ImageDecoder
 
@@ -23,21 +26,42 @@ class Tools:
     queries: Queries
     decoder: ImageDecoder
     clocks: Clocks
+    sealer: Sealer
+    prices: Mapping[str, Price]
+    """By `provider/model`."""
+
+
+@dataclass(frozen=True)
+class Turn:
+    """The place in a chat that a job answers."""
+
+    chat_id: UUID
+    number: int
 
 
 class Attempt:
     """One try at a job. A service reports through `emit` and returns the finish reason."""
 
     def __init__(
-        self, *, job_id: JobId, owner_id: OwnerId, spec: JobSpec, tools: Tools, emit: Callable[[Event], None]
+        self,
+        *,
+        job_id: JobId,
+        owner_id: OwnerId,
+        spec: JobSpec,
+        tools: Tools,
+        emit: Callable[[Event], None],
+        turn: Turn | None = None,
     ) -> None:
         self.job_id = job_id
         self.owner_id = owner_id
         self.spec = spec
+        self.turn = turn
         self.tools = tools
         self.emit = emit
         self.provider: Provider | None = None
         """The provider that was called, once it was."""
+        self.media_bytes = 0
+        """Size of the videos and recordings it loaded."""
         self.input_chars = 0
         """Length of the texts it was sent."""
 

@@ -1,4 +1,4 @@
-"""The kind `upload`: a stored image is opened in a subprocess, freed of metadata and given a thumbnail."""
+"""The kind `upload`, for images: one is opened in a subprocess, freed of metadata and given a thumbnail."""
 
 from typing import Any, Final
 
@@ -16,7 +16,7 @@ FIELD: Final = "input.image_id"
 _log = structlog.get_logger(__name__)
 
 
-async def clean_upload(attempt: Attempt) -> str:
+async def clean_upload(attempt: Attempt, task: UploadTask) -> str:
     """Make the image fit to be shown and report its facts; return why the work ended.
 
     An image that is ready already is a success. One that cannot be opened is forgotten, row and object.
@@ -27,9 +27,6 @@ async def clean_upload(attempt: Attempt) -> str:
         UnsupportedMediaType: if it is no image that is taken.
         NotFound: if its owner has it no more.
     """
-    task = attempt.spec.input
-    if not isinstance(task, UploadTask):
-        raise TypeError("an upload job names an image")
     row = await find_image(attempt.tools, attempt.owner_id, task.image_id, field=FIELD)
     attempt.emit(Result(_facts(await _ready(attempt.tools, row))))
     return "stop"

@@ -32,8 +32,22 @@ async def settle_image(tools: Tools, row: StoredRow, content: bytes) -> StoredRo
         NotFound: if it was deleted meanwhile.
         Unavailable: if the object store or PostgreSQL is away; doing it again is safe.
     """
+    return await settle_cleaned(tools, row, await clean_image(tools, content, row.media_type))
+
+
+async def clean_image(tools: Tools, content: bytes, media_type: str) -> CleanImage:
+    """Open an image and free it of metadata; nothing is stored. Raises what the decoder does."""
     timeout_s = TIMES_A_DECODING * tools.clocks.decode_image.total_seconds()
-    cleaned = await tools.decoder.clean(content, row.media_type, timeout_s=timeout_s)
+    return await tools.decoder.clean(content, media_type, timeout_s=timeout_s)
+
+
+async def settle_cleaned(tools: Tools, row: StoredRow, cleaned: CleanImage) -> StoredRow:
+    """Keep what came of an image, and let it be shown; return its row as it is then.
+
+    Raises:
+        NotFound: if it was deleted meanwhile.
+        Unavailable: if the object store or PostgreSQL is away; doing it again is safe.
+    """
     values = await _kept(tools, row, cleaned)
     settled = await tools.queries.rows(settling.make_ready(row.owner_id, row.id, values))
     if not settled:

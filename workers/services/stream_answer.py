@@ -3,33 +3,48 @@
 from contextlib import aclosing
 
 from shared.domain.errors import InvalidRequest, StreamIncomplete
-from shared.domain.events import Finish, Text
+from shared.domain.events import Finish, Text, Usage
 from workers.providers.base import Clocks, Prompt, PromptText, Provider
+from workers.services.answer_text import AnswerText
 from workers.services.attempt import Attempt
 
 
 async def stream_answer(attempt: Attempt, prompt: Prompt) -> tuple[str, str]:
     """Report the provider's deltas as events; return the whole text and the finish reason.
 
+    The text is without thoughts that the model wrote into it, and its images are references to stored ones.
+
     Raises:
         ProviderError: if the provider fails; what it said before was reported.
         InvalidRequest: if the job names a provider this worker does not know.
+        Unavailable: if an image of the answer cannot be stored at the moment.
     """
     provider = _provider(attempt)
     attempt.provider = provider
     attempt.input_chars = sum(
         len(part.text) for message in prompt.messages for part in message.parts if isinstance(part, PromptText)
     )
-    emit = attempt.emit
-    text: list[str] = []
+    answer = AnswerText(attempt)
+    try:
+        finish_reason = await _report(attempt, prompt, provider, answer)
+    finally:
+        answer.end()
+    return answer.text, finish_reason
+
+
+async def _report(attempt: Attempt, prompt: Prompt, provider: Provider, answer: AnswerText) -> str:
     # Closing is explicit: a generator that is merely dropped would keep the provider's socket until it is collected.
     async with aclosing(provider.stream(prompt, _clocks(attempt))) as deltas:
         async for delta in deltas:
-            if isinstance(delta, Finish):
-                return "".join(text), delta.reason
             if isinstance(delta, Text):
-                text.append(delta.text)
-            emit(delta)
+                if not answer.take_plain(delta):
+                    await answer.take(delta)
+                continue
+            if isinstance(delta, Finish):
+                return delta.reason
+            if isinstance(delta, Usage):  # the last before the finish: no words may follow it
+                answer.end()
+            attempt.emit(delta)
     raise StreamIncomplete("The provider's answer ended without saying that it was complete.")
 
 

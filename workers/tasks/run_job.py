@@ -1,4 +1,4 @@
-"""The one Celery task: a doorbell was heard."""
+"""The Celery task that matters: a doorbell was heard."""
 
 from collections.abc import Awaitable, Callable
 from uuid import UUID

@@ -1,4 +1,4 @@
-"""Statements about the jobs that a stored photo is the subject of, and about removing all that came of it."""
+"""Statements about the jobs that a stored photo or media file is the subject of, and about removing what came of it."""
 
 from collections.abc import Iterator, Sequence
 from typing import Any, TypeAlias
@@ -48,13 +48,18 @@ def lock_jobs_about(owner_id: int, image_id: UUID) -> Rows:
 
 def removal(owner_id: int, image_id: UUID, job_ids: Sequence[UUID]) -> Iterator[Delete]:
     """Remove the jobs, then what they found, then the photo; its names and touches go with it."""
+    yield from removal_of_jobs(job_ids)
+    yield delete(finding).where(finding.c.owner_id == owner_id, finding.c.image_id == image_id)
+    yield delete(image).where(image.c.owner_id == owner_id, image.c.id == image_id)
+
+
+def removal_of_jobs(job_ids: Sequence[UUID]) -> Iterator[Delete]:
+    """Remove jobs with everything that is kept under their ids."""
     ids = any_(sql_cast(list(job_ids), ARRAY(Uuid)))
     yield delete(job_setback).where(job_setback.c.job_id == ids)
     yield delete(job_done).where(job_done.c.id == ids)
     yield delete(job_body).where(job_body.c.id == ids)
     yield delete(job).where(job.c.id == ids)
-    yield delete(finding).where(finding.c.owner_id == owner_id, finding.c.image_id == image_id)
-    yield delete(image).where(image.c.owner_id == owner_id, image.c.id == image_id)
 
 
 def _about(owner_id: int, image_id: UUID) -> Rows:

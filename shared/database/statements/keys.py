@@ -4,10 +4,11 @@ from datetime import timedelta
 from typing import Any, TypeAlias
 from uuid import UUID
 
-from sqlalchemy import CTE, Select, Update, func, or_, select, update
+from sqlalchemy import CTE, Select, Update, exists, func, or_, select, update
 from sqlalchemy.dialects.postgresql import Insert, insert
+from sqlalchemy.sql.dml import ReturningUpdate
 
-from shared.database.tables import api_key, owner
+from shared.database.tables import account, api_key, owner
 
 Keys: TypeAlias = Select[*tuple[Any, ...]]
 
@@ -26,11 +27,16 @@ _key_columns = (
     api_key.c.revoked_at,
     api_key.c.last_used_at,
 )
-_is_valid = (api_key.c.revoked_at.is_(None), or_(api_key.c.expires_at.is_(None), api_key.c.expires_at > func.now()))
+_is_disabled = exists().where(account.c.owner_id == api_key.c.owner_id, account.c.disabled_at.is_not(None))
+_is_valid = (
+    api_key.c.revoked_at.is_(None),
+    or_(api_key.c.expires_at.is_(None), api_key.c.expires_at > func.now()),
+    ~_is_disabled,
+)
 
 
 def valid_key(hashed: bytes) -> Keys:
-    """The key with this hash unless it is revoked or expired; its use is noted in the same round trip."""
+    """The key with this hash unless it is revoked, expired or a disabled user's; its use is noted on the way."""
     return _keys().where(api_key.c.hash == hashed, *_is_valid).add_cte(_note_of_use(hashed))
 
 
@@ -81,6 +87,16 @@ def revocation(key_id: UUID, *, owner_id: int | None) -> Update:
         .returning(api_key.c.hash)
     )
     return statement if owner_id is None else statement.where(api_key.c.owner_id == owner_id)
+
+
+def end_of_keys_beyond(owner_id: int, *, scopes: list[str]) -> ReturningUpdate[UUID]:
+    """End an owner's keys that are good for more than these scopes."""
+    return (
+        update(api_key)
+        .where(api_key.c.owner_id == owner_id, api_key.c.revoked_at.is_(None), ~api_key.c.scopes.contained_by(scopes))
+        .values(revoked_at=func.now())
+        .returning(api_key.c.id)
+    )
 
 
 def _keys() -> Keys:

@@ -3,7 +3,7 @@
 from collections.abc import Collection
 from typing import Any, Final, TypeAlias
 
-from sqlalchemy import Select, and_, any_, bindparam, cast, literal, select, text
+from sqlalchemy import Select, and_, any_, bindparam, case, cast, literal, select, text
 from sqlalchemy.dialects.postgresql import ARRAY, JSONB
 from sqlalchemy.types import Uuid
 
@@ -13,9 +13,11 @@ from shared.domain.jobs import Kind, Queue, State
 
 AnySelect: TypeAlias = Select[*tuple[Any, ...]]  # rows are read by name
 
+_PAUSES_UNTIL: Final = case((job.c.run_after == text("'infinity'"), job.c.deadline), else_=job.c.run_after)
+"""A turn that waits for an earlier one has no time of its own: it waits until its deadline at the latest."""
 VIEW: Final = (
     *(job.c.id, job.c.owner_id, job.c.queue, job.c.kind, job.c.state, job.c.fence, job.c.attempts, job.c.losses),
-    *(job.c.on_disconnect, job.c.created_at, job.c.deadline, job.c.run_after, job.c.started_at, job.c.ended_at),
+    *(job.c.on_disconnect, job.c.created_at, job.c.deadline, _PAUSES_UNTIL, job.c.started_at, job.c.ended_at),
     *(job.c.cancel_requested_at, job.c.worker_id, job_body.c.labels, job_body.c.model, job.c.fair_key),
 )
 

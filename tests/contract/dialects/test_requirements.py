@@ -10,7 +10,8 @@ from pathlib import Path
 
 import pytest
 
-from tests.contract.dialects.smartsip.requirements import SMARTSIP, Requirement
+from tests.contract.dialects.requirement import Requirement
+from tests.contract.dialects.smartsip.requirements import SMARTSIP
 
 TESTS = Path(__file__).parents[2]
 SYSTEMS: dict[str, dict[str, Requirement]] = {"F000": SMARTSIP}
@@ -38,7 +39,7 @@ def features_of(test: ast.FunctionDef | ast.AsyncFunctionDef) -> Iterator[str]:
 @pytest.mark.parametrize("system", SYSTEMS)
 def test_every_feature_is_shown_by_a_test(system: str) -> None:
     shown = covered()
-    missing = {name: row.feature for name, row in SYSTEMS[system].items() if not shown[name]}
+    missing = {name: row.feature for name, row in SYSTEMS[system].items() if not shown[name] and not row.decision}
     assert missing == {}
 
 

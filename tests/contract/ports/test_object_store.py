@@ -6,6 +6,7 @@ import time
 from collections.abc import AsyncGenerator, Iterator
 from contextlib import asynccontextmanager
 from datetime import timedelta
+from tempfile import TemporaryFile
 from uuid import uuid4
 
 import httpx
@@ -76,6 +77,43 @@ async def test_twenty_megabytes_go_in_one_piece(store: MinioObjectStore, key: st
     content = CONTENT * 4096
     await store.put(key, content, media_type="image/png")
     assert await store.get(key) == content
+
+
+async def test_what_a_file_holds_is_stored_from_its_beginning(store: MinioObjectStore, key: str):
+    with TemporaryFile() as file:
+        file.write(CONTENT)
+        await store.put_file(key, file, size_bytes=len(CONTENT), media_type="video/mp4")
+        await store.put_file(key, file, size_bytes=len(CONTENT), media_type="video/mp4")
+        assert not file.closed
+    assert await store.get(key) == CONTENT
+
+
+async def test_a_missing_bucket_is_made_by_the_first_file_too(settings: Settings, key: str):
+    store = MinioObjectStore(objects_like(settings, bucket=f"new-{uuid4().hex[:12]}"))
+    with TemporaryFile() as file:
+        file.write(CONTENT)
+        await store.put_file(key, file, size_bytes=len(CONTENT), media_type="video/mp4")
+    assert await store.get(key) == CONTENT
+    store.close()
+
+
+@pytest.mark.parametrize(
+    ("first", "size_bytes"), [(0, 1), (0, len(CONTENT)), (17, 1000), (len(CONTENT) - 1, 1), (len(CONTENT) - 5, 100)]
+)
+async def test_a_part_of_an_object_can_be_got(store: MinioObjectStore, key: str, first: int, size_bytes: int):
+    await store.put(key, CONTENT, media_type="video/mp4")
+    assert await store.get_part(key, first=first, size_bytes=size_bytes) == CONTENT[first : first + size_bytes]
+
+
+async def test_a_part_of_what_is_not_there_is_not_found(store: MinioObjectStore, key: str):
+    with pytest.raises(NotFound):
+        await store.get_part(key, first=0, size_bytes=1)
+
+
+async def test_a_whole_object_is_not_taken_for_a_part(settings: Settings, key: str):
+    async with store_that_answers(settings, b"HTTP/1.1 200 OK\r\nContent-Length: 4\r\n\r\nhalf") as store:
+        with pytest.raises(Unavailable, match="parts"):
+            await store.get_part(key, first=2, size_bytes=2)
 
 
 async def test_many_at_a_time(store: MinioObjectStore, key: str):

@@ -1,4 +1,8 @@
-"""The providers under contract, each with the dialect its server speaks; a new row of the table joins by itself."""
+"""The providers under contract, each with the dialect its server speaks.
+
+How a provider of chat completions behaves is one code: two rows stand for all of them, and each fact in which rows
+differ is tried for every row (`EVERY_ROW`, which a new row of the table joins by itself).
+"""
 
 from collections.abc import AsyncGenerator, Callable
 from contextlib import asynccontextmanager
@@ -42,7 +46,8 @@ def _of_openai(name: str) -> Row:
     return Row(name, openai_stream, lambda text: openai_chunk({"content": text}), sse, b": keep-alive\n\n")
 
 
-OPENAI_LIKE = tuple(_of_openai(name) for name in (*(row.name for row in ROWS), "elsewhere"))
+EVERY_ROW = tuple(_of_openai(name) for name in (*(row.name for row in ROWS), "elsewhere"))
+OPENAI_LIKE = (EVERY_ROW[0], EVERY_ROW[-1])
 OLLAMA = Row("ollama", ollama_stream, lambda text: ollama_line({"content": text}), ndjson, b"\n")
 ALL = (*OPENAI_LIKE, OLLAMA)
 

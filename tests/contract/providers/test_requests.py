@@ -8,10 +8,10 @@ import ollama
 import pytest
 
 from shared.domain.commands import Parameters
-from shared.domain.errors import ProviderRejected
+from shared.domain.errors import ProviderRejected, UnsupportedMediaType
 from tests.contract.providers.rows import KEY, OLLAMA, OPENAI_LIKE, Row, collect, collect_at, connected
 from tests.scripted_provider import Exchange, ScriptedProvider, answer
-from workers.providers.base import Prompt, PromptImage, PromptMessage, PromptText, Provider, ResponseSchema
+from workers.providers.base import Prompt, PromptImage, PromptMessage, PromptText, PromptVideo, Provider, ResponseSchema
 
 SCHEMA: dict[str, Any] = {
     "type": "object",
@@ -224,3 +224,26 @@ async def test_a_long_prompt_gets_a_context_it_fits_in(provider: Provider, serve
     endless = Prompt("m", (PromptMessage("user", (PromptText("x" * 900_000),)),))
     sizes = [(await sent(provider, server, prompt)).json["options"]["num_ctx"] for prompt in (long, endless)]
     assert sizes == [16_384, 131_072]
+
+
+@pytest.mark.parametrize("row", [OPENAI_LIKE[0], OLLAMA], ids=str)
+async def test_media_that_are_not_taken_are_refused_before_the_call(
+    provider: Provider, server: ScriptedProvider
+) -> None:
+    prompt = Prompt("m", (PromptMessage("user", (PromptVideo(b"", "video/mp4"),)),))
+    with pytest.raises(UnsupportedMediaType):
+        await collect(provider, prompt)
+    assert server.exchanges == []
+
+
+@pytest.mark.parametrize("row", [OPENAI_LIKE[0], OLLAMA], ids=str)
+async def test_a_large_request_arrives_whole_with_its_length(
+    row: Row, provider: Provider, server: ScriptedProvider
+) -> None:
+    pixels = bytes(1_200_000) + b"\x01"
+    request = await sent(provider, server, Prompt("m", (PromptMessage("user", (PromptImage(pixels, "image/jpeg"),)),)))
+    message = request.json["messages"][0]
+    encoded = message["images"][0] if row.is_ollama else message["content"][0]["image_url"]["url"].partition(",")[2]
+    assert base64.b64decode(encoded) == pixels
+    assert request.headers["content-length"] == str(len(request.body))
+    assert "transfer-encoding" not in request.headers

@@ -13,18 +13,20 @@ from websockets.asyncio.client import connect
 from websockets.exceptions import InvalidStatus
 
 from api.app import create_app
-from api.scopes import EVERY_SCOPE, Scope
+from api.scopes import EVERY_SCOPE, USER_SCOPES, Scope
 from shared.settings import Settings
+from tests.integration.api.accounts import new_user
 from tests.integration.api.devices import new_device
 from tests.quick_settings import ADMIN_TOKEN
 from tests.served import Served, bearer, served
 
 DEVICE: Final = "a device's token"
 DEVICE_IN_PATH: Final = "a device's token in the path"
+USER: Final = "a user's token"
 NOBODY: Final = "no credential"
 ADMINISTRATOR: Final = "the administrator's token"
 KEYS: Final = tuple(sorted(EVERY_SCOPE))
-CREDENTIALS: Final = (NOBODY, ADMINISTRATOR, *KEYS, DEVICE, DEVICE_IN_PATH)
+CREDENTIALS: Final = (NOBODY, ADMINISTRATOR, *KEYS, USER, DEVICE, DEVICE_IN_PATH)
 SOCKET: Final = "WEBSOCKET"
 ANY: Final = "DELETE|GET|HEAD|OPTIONS|PATCH|POST|PUT"
 
@@ -32,11 +34,19 @@ JOBS: Final = (
     *("POST /v2/jobs", "GET /v2/jobs", "GET /v2/jobs/{job_id}", "POST /v2/jobs/{job_id}/cancel"),
     *("GET /v2/jobs/{job_id}/setbacks", "GET /v2/jobs/{job_id}/events"),
     *(f"{SOCKET} /v2/jobs/{{job_id}}/ws", f"{SOCKET} /v2/ws", "GET /v2/providers"),
+    "GET /v2/models",
+    "POST /v2/tickets",
+    *("POST /v2/chats", "GET /v2/chats", "DELETE /v2/chats", "GET /v2/chats/{chat_id}", "PATCH /v2/chats/{chat_id}"),
+    *("DELETE /v2/chats/{chat_id}", "POST /v2/chats/{chat_id}/stop", "GET /v2/chats/{chat_id}/messages"),
+    *("POST /v2/chats/{chat_id}/messages", "DELETE /v2/chats/{chat_id}/messages/{message_id}"),
+    "POST /v2/chats/{chat_id}/messages/{message_id}/regenerate",
 )
 IMAGES: Final = (
     *("POST /v2/images", "GET /v2/images", "GET /v2/images/{image_id}"),
     *("PATCH /v2/images/{image_id}", "DELETE /v2/images/{image_id}"),
     *("GET /v2/images/{image_id}/content", "GET /v2/images/{image_id}/thumbnail", "GET /v2/images/{image_id}/link"),
+    *("POST /v2/media", "GET /v2/media", "GET /v2/media/{media_id}", "DELETE /v2/media/{media_id}"),
+    "GET /v2/media/{media_id}/content",
 )
 DEVICES: Final = (
     *("POST /v2/devices", "GET /v2/devices", "GET /v2/devices/{device_id}", "PATCH /v2/devices/{device_id}"),
@@ -53,9 +63,11 @@ OF_A_DEVICE: Final = (
     *("POST /v2/devices/me/jobs/{job_id}/cancel", "GET /v2/devices/me/jobs/{job_id}/events"),
     f"{SOCKET} /v2/devices/me/jobs/{{job_id}}/ws",
 )
+OF_A_USER: Final = ("GET /v2/users/me", "PUT /v2/users/me/password", "POST /v2/users/me/logout")
 OF_THE_FIRMWARE: Final = ("PUT /{bucket}/{name:path}", "POST /smartsip/upload")
 PUBLIC: Final = (
     *("GET /", "GET /health", "GET /health/live", "GET /health/ready", "POST /v2/devices/claim"),
+    *("POST /v2/users", "POST /v2/users/login"),
     *("GET|HEAD /openapi.json", "GET /docs", "GET /docs/oauth2-redirect", "GET /static-offline-docs"),
     f"{ANY} /smartsip/{{rest:path}}",
 )
@@ -66,13 +78,24 @@ WHO_MAY: Final[dict[str, frozenset[str]]] = {
     **dict.fromkeys(DEVICES_OR_JOBS, frozenset({Scope.DEVICES, Scope.JOBS})),
     **dict.fromkeys(("POST /v2/keys", "GET /v2/keys", "DELETE /v2/keys/{key_id}"), frozenset({Scope.KEYS})),
     "GET /metrics": frozenset({Scope.METRICS}),
-    "POST /v2/jobs/{job_id}/replay": frozenset[str](),
+    **dict.fromkeys(("POST /v2/jobs/{job_id}/replay", "GET /v2/users", "PATCH /v2/users/{user_id}"), frozenset[str]()),
     **dict.fromkeys(OF_A_DEVICE, frozenset({DEVICE, DEVICE_IN_PATH})),
     **dict.fromkeys(OF_THE_FIRMWARE, frozenset({DEVICE_IN_PATH})),
     **dict.fromkeys(PUBLIC, frozenset(CREDENTIALS)),
+    **dict.fromkeys(OF_A_USER, frozenset({USER})),  # in the end, because logging out ends the token that is shown
 }
-"""Who else than an administrator: they may use everything but what is a device's."""
-FILLED: Final = {"{bucket}": "test", "{name:path}": "a.jpg", "{rest:path}": "x", "{version}": "1", "{name}": "a-name"}
+"""Who else than an administrator: they may use everything but what is a device's or a user's own. A user may use what a
+key with a user's scopes may."""
+OWN: Final = frozenset({DEVICE, DEVICE_IN_PATH, USER})
+FILLED: Final = {
+    "{bucket}": "test",
+    "{name:path}": "a.jpg",
+    "{rest:path}": "x",
+    "{version}": "1",
+    "{name}": "a-name",
+    "{user_id}": "9",
+    "{message_id}": "9",
+}
 
 
 @pytest.fixture
@@ -104,6 +127,8 @@ async def credential(api: Served, name: str) -> tuple[dict[str, str], str]:
     if name in (DEVICE, DEVICE_IN_PATH):
         token = (await new_device(api)).token
         return (bearer(token), "") if name == DEVICE else ({}, f"/d/{token}")
+    if name == USER:
+        return bearer((await new_user(api)).token), ""
     made = await api.client.post("/v2/keys", json={"name": "a key", "scopes": [name]})
     return bearer(made.json()["secret"]), ""
 
@@ -136,7 +161,8 @@ def test_a_devices_token_is_for_what_devices_do_and_a_key_is_not():
         if route not in PUBLIC and who & {DEVICE, DEVICE_IN_PATH}:
             assert who <= {DEVICE, DEVICE_IN_PATH}
             assert route in OF_THE_FIRMWARE or " /v2/devices/me" in route
-    assert {route for route in PUBLIC if "/v2/" in route} == {"POST /v2/devices/claim"}
+    public = {"POST /v2/devices/claim", "POST /v2/users", "POST /v2/users/login"}
+    assert {route for route in PUBLIC if "/v2/" in route} == public
 
 
 @pytest.mark.parametrize("name", CREDENTIALS)
@@ -146,10 +172,9 @@ async def test_a_credential_opens_what_the_table_says_and_nothing_else(api: Serv
     assert not any(status >= 500 for found in answers.values() for status in found)
     opened = {route for route, found in answers.items() if not found & {401, 403}}
     is_administrator = name in (ADMINISTRATOR, Scope.ADMIN)
+    names = {name, *USER_SCOPES} if name == USER else {name}
     assert opened == {
-        route
-        for route, who in WHO_MAY.items()
-        if name in who or (is_administrator and not who & {DEVICE, DEVICE_IN_PATH})
+        route for route, who in WHO_MAY.items() if names & who or (is_administrator and not (who & OWN and who <= OWN))
     }
     if name == NOBODY:
         assert {status for route in answers.keys() - opened for status in answers[route]} == {401}

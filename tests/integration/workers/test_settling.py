@@ -17,6 +17,7 @@ from shared.domain.events import Completed, Event, Result, Started
 from shared.domain.ids import LOCAL_OWNER, OwnerId, new_job_id, uuid7
 from shared.domain.image_keys import clean_key, original_key, thumbnail_key
 from shared.domain.jobs import Kind, State
+from shared.encryption import Sealer
 from tests import images
 from tests.integration.workers.bench import MODEL, Bench, events_of
 from tests.scripted_provider import ScriptedProvider, openai_stream
@@ -44,6 +45,8 @@ async def tools(bench: Bench) -> AsyncGenerator[Tools]:
             queries=Queries(bench.engine),
             decoder=decoder,
             clocks=bench.settings.clocks,
+            sealer=Sealer(bench.settings.master_key),
+            prices={},
         )
 
 

@@ -4,15 +4,9 @@ A test says which of these it shows with `@pytest.mark.covers("F000-02")`; `test
 against each other. A divergence is a promise too: the tests of its feature show the new behaviour.
 """
 
-from typing import Final, NamedTuple
+from typing import Final
 
-
-class Requirement(NamedTuple):
-    """One feature, in the words of its users; `divergence` is what is different here, and why."""
-
-    feature: str
-    divergence: str = ""
-
+from tests.contract.dialects.requirement import Requirement
 
 SMARTSIP: Final = {
     "F000-01": Requirement("GET / answers 200 `Hello, Sphinx!`", "a browser gets a page"),

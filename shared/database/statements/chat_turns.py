@@ -1,0 +1,18 @@
+"""What a runner reads of a chat: its turns, newest first, and the provider key it brought."""
+
+from typing import Final
+
+from sqlalchemy import text
+
+TURNS: Final = text("""
+select turn, role, content, media, reasoning, signatures
+from (
+    select message.*, sum(octet_length(content)) over (order by turn desc, id desc) as bytes_so_far
+    from message where chat_id = :chat_id and owner_id = :owner_id and turn <= :turn
+) as said
+where turn = :turn and role <> 'assistant' or turn < :turn and bytes_so_far <= :max_bytes
+order by turn, id
+""")
+"""What was said up to a turn, in order, without an answer to it; of what came before, the newest `max_bytes`."""
+
+PROVIDER_KEY: Final = text("select provider_key from chat where id = :chat_id and owner_id = :owner_id")
