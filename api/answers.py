@@ -1,6 +1,6 @@
 """An accepted job's answer in a dialect: as a stream, or whole. What fails before the first byte keeps its status."""
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from datetime import UTC, datetime
 from typing import Final
 
@@ -16,7 +16,7 @@ from api.routes.events import claimed_stream, stream_of
 from api.services.cancel import cancel_if_abandoned
 from api.services.watch import ClientLeft, accept_and_read, ends_within, job_of, unless_client_leaves
 from shared.database.submissions import Inserted, NewJob
-from shared.domain.errors import DeadlineExceeded, ErrorInfo, NotFound
+from shared.domain.errors import DeadlineExceeded, ErrorInfo, NotFound, Unavailable
 from shared.domain.events import Cancelled, Entry, Event, Expired, Failed, Queued, Reply, Restarted, Started
 from shared.domain.ids import JobId
 
@@ -36,18 +36,22 @@ async def answer_with_stream(
     *,
     opens_at_once: bool = False,
     headers: Mapping[str, str] | None = None,
+    on_accepted: Callable[[JobId], None] | None = None,
 ) -> Response:
     """Accept a prepared job and send its answer as it comes.
 
     Unless it `opens_at_once`, the response begins with the first word of the answer (or the first heartbeat), so that a
-    job that fails before that is an error with a status of its own.
+    job that fails before that is an error with a status of its own. `on_accepted` is told, before anything is framed,
+    which job it is: an earlier one, if the idempotency key was used before.
 
     Raises:
         Reported: if the job fails before anything was sent.
         SmartSipError: as `api.services.submit.accept` and `claimed_stream`.
     """
     with claimed_stream(front, new.owner_id):
-        reader, _ = await accept_and_read(front, new)
+        reader, inserted = await accept_and_read(front, new)
+        if on_accepted is not None:
+            on_accepted(inserted.id)
         already = [] if opens_at_once else await _first_words(front, request, reader, new)
     if already is None:
         front.hub.release_stream(new.owner_id)
@@ -81,6 +85,8 @@ async def whole_answer(front: Front, request: Request, new: NewJob) -> tuple[Ins
 async def reply_of(front: Front, new: NewJob, job_id: JobId) -> Reply:
     """Return the answer of a job that is over; raises as `whole_answer`."""
     _, reply = await job_of(front, new.owner_id, job_id)
+    if reply is None and front.hub.is_draining:
+        raise Unavailable("The server is restarting.", retry_after_s=1)
     if reply is None:
         raise DeadlineExceeded("The answer did not come in time.")
     if reply.error is not None:

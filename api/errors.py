@@ -109,8 +109,9 @@ def _http(
 
 
 def _expected(request: Request, error: SmartSipError) -> Response:
-    if error.status >= HTTPStatus.INTERNAL_SERVER_ERROR:
-        _log.warning("request_failed", code=error.code, detail=error.detail, cause=repr(error.__cause__))
+    info = error.info()
+    if info.status >= HTTPStatus.INTERNAL_SERVER_ERROR:
+        _log.warning("request_failed", code=info.code, detail=error.detail, cause=repr(error.__cause__))
     return error_response(request.scope, error, headers=getattr(error, "headers", None))
 
 

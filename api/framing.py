@@ -4,7 +4,7 @@ A dialect has no word for "forget what I said": when a later attempt begins afte
 its own form of an error, and never goes on with another answer's words.
 """
 
-from typing import ClassVar, Final
+from typing import Final
 
 from shared.domain.errors import DeadlineExceeded, ErrorInfo, ProviderError
 from shared.domain.events import (
@@ -35,7 +35,7 @@ EXPIRED: Final = DeadlineExceeded("Nobody could begin with the answer in time.")
 class AnswerFramer:
     """Base of dialects' framers: one method per thing that can be said, each empty unless a dialect says it."""
 
-    media_type: ClassVar[str] = "text/event-stream"
+    media_type: str = "text/event-stream"
 
     def __init__(self) -> None:
         self.is_over = False

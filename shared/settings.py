@@ -253,7 +253,7 @@ class Settings(SettingsGroup):
 
     @model_validator(mode="after")
     def _default_model_can_be_called(self) -> "Settings":
-        if not re.match(MODEL_PATTERN, self.default_model):
+        if not re.fullmatch(MODEL_PATTERN, self.default_model):
             raise ValueError("SMARTSIP_DEFAULT_MODEL must be provider/model, as in openai/gpt-4o-mini")
         provider = self.default_model.partition("/")[0]
         if provider not in self.configured_providers:

@@ -37,12 +37,15 @@ class Dialects(SettingsGroup):
     """How long a token of the LLM Service API lasts (ACCESS_TOKEN_EXPIRE_MINUTES, in minutes there)."""
 
 
+Amount: TypeAlias = Annotated[Decimal, Field(ge=0, le=1_000_000)]
+
+
 class Price(SettingsGroup):
     """What a million tokens cost, in one currency for all models."""
 
-    input: Annotated[Decimal, Field(ge=0)]
-    output: Annotated[Decimal, Field(ge=0)]
-    cached_input: Annotated[Decimal, Field(ge=0)] | None = None
+    input: Amount
+    output: Amount
+    cached_input: Amount | None = None
     """Of input that the provider had in its cache; as `input` where it is not given."""
 
 

@@ -113,6 +113,11 @@ class ScriptedProvider:
         """Answer with what a function of the request returns; it runs in the server's thread."""
         self._scripts[model, path] = script
 
+    def forget(self) -> None:
+        """Answer as if nothing had been scripted, and know of no request."""
+        self._scripts.clear()
+        self.exchanges.clear()
+
     def reply_for(self, exchange: Exchange) -> Reply:
         """Return what the script says, by default a short greeting, or one model, in the dialect of the path."""
         model, path = exchange.model, exchange.path

@@ -23,9 +23,17 @@ router = APIRouter(tags=["operation"])
 
 
 class Health(BaseModel):
-    """The process answers. The older systems' clients read `status`."""
+    """The process answers."""
 
     status: Literal["healthy"] = "healthy"
+    version: str
+
+
+class NamedHealth(BaseModel):
+    """The service answers, under the name that the older systems' clients know; `app` and `version` are settings."""
+
+    status: Literal["healthy"] = "healthy"
+    app: str
     version: str
 
 
@@ -45,9 +53,10 @@ def _version() -> str:
 
 
 @router.get("/health", summary="Whether the service answers")
-async def get_health() -> Health:
-    """Return that it does."""
-    return Health(version=_version())
+async def get_health(front: FrontDep) -> NamedHealth:
+    """Return that it does, in the words of Lite-LLM-Chat; the LLM Service API's clients read `status` alone."""
+    named = front.settings.dialects
+    return NamedHealth(app=named.app_name, version=named.app_version)
 
 
 @router.get("/health/live", summary="Whether the process is alive")

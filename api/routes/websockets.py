@@ -54,7 +54,7 @@ async def serve_job(
     front.hub.claim_stream(caller.owner_id)
     try:
         reader, view = await open_reader(front, caller.owner_id, job_id, after)
-        await websocket.accept(_subprotocol(websocket))
+        await websocket.accept(agreed_subprotocol(websocket))
         await JobSocket(websocket, front, caller, show=show).serve_one(reader, view)
     finally:
         front.hub.release_stream(caller.owner_id)
@@ -66,7 +66,7 @@ async def follow_jobs(websocket: WebSocket, front: FrontDep, caller: SocketCalle
     check_handshake(websocket, front, known=set())
     front.hub.claim_stream(caller.owner_id)
     try:
-        await websocket.accept(_subprotocol(websocket))
+        await websocket.accept(agreed_subprotocol(websocket))
         await JobSocket(websocket, front, caller).serve_many()
     finally:
         front.hub.release_stream(caller.owner_id)
@@ -91,6 +91,6 @@ def check_handshake(websocket: WebSocket, front: Front, *, known: set[str]) -> N
             raise InvalidRequest("is not known here", field=name)
 
 
-def _subprotocol(websocket: WebSocket) -> str | None:
+def agreed_subprotocol(websocket: WebSocket) -> str | None:
     """Return what to agree on: a browser that offers its credential as a subprotocol must be answered with another."""
     return SUBPROTOCOL if SUBPROTOCOL in websocket.scope.get("subprotocols", ()) else None

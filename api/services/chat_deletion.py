@@ -42,6 +42,13 @@ async def delete_chat(front: Front, owner_id: OwnerId, chat_id: UUID) -> None:
     await _forget_logs(front, attempts)
 
 
+async def delete_if_unused(front: Front, owner_id: OwnerId, chat_id: UUID) -> None:
+    """Delete a chat in which nothing was said; nothing happens to one in which something was, or is at this moment."""
+    async with front.queries.transaction() as connection:
+        await connection.execute(statements.lock_chat(owner_id, chat_id))
+        await connection.execute(statements.removal_if_unused(owner_id, chat_id))
+
+
 async def delete_chats(front: Front, owner_id: OwnerId, origin: Origin | None = None) -> int:
     """Delete all chats of an owner (that were made through a surface), and return how many those were; raises as above.
 

@@ -1,6 +1,7 @@
 """Accepting a job: everything that can be refused is refused before anything is stored; the bell rings after commit."""
 
 import hashlib
+import json
 from collections.abc import Awaitable, Callable, Iterator
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
@@ -10,7 +11,7 @@ from uuid import UUID
 from api.auth import Caller
 from api.front import Front
 from api.services.images import image_of
-from api.services.quotas import Payer
+from api.services.quotas import CLIENT_NAME, Payer
 from api.services.vision import resolve_vision
 from shared.database.submissions import Draft, Inserted, NewJob
 from shared.domain.commands import (
@@ -19,6 +20,7 @@ from shared.domain.commands import (
     ImageSource,
     JobSpec,
     Message,
+    Parameters,
     StoredImage,
     SubmitChat,
     SubmitVision,
@@ -37,10 +39,18 @@ PROMPT_TOKENS: Final = 1000
 
 @dataclass(frozen=True, kw_only=True)
 class Client:
-    """On whose behalf a caller asks; `limit_tokens` is what its quota begins with, None if it needs none."""
+    """On whose behalf a caller asks; `limit_tokens` is what its quota begins with, None if it needs none.
+
+    Raises:
+        InvalidRequest: if the name cannot be one.
+    """
 
     name: str
     limit_tokens: int | None = None
+
+    def __post_init__(self) -> None:
+        if not CLIENT_NAME.fullmatch(self.name):
+            raise InvalidRequest("a client's name has 1 to 200 characters, and no controls", field="client")
 
 
 async def submit(
@@ -114,18 +124,24 @@ async def metered(
     Raises:
         TokensSpent: if a quota does not suffice.
     """
-    payer = Payer(
+    payer = payer_of(caller, client)
+    parameters = spec.parameters
+    sent = input_tokens + _parameter_tokens(parameters)
+    draft = await front.quotas.draft(payer, input_tokens=sent, max_output_tokens=parameters.max_output_tokens)
+    if draft is None:
+        return spec, None
+    limited = parameters.model_copy(update={"max_output_tokens": draft.output_tokens})
+    return spec.model_copy(update={"parameters": limited, "is_metered": True}), draft
+
+
+def payer_of(caller: Caller, client: Client | None) -> Payer:
+    """Return who pays for what a caller asks for."""
+    return Payer(
         owner_id=caller.owner_id,
         key_id=caller.key_id,
         client=client.name if client else None,
         client_limit=client.limit_tokens if client else None,
     )
-    parameters = spec.parameters
-    draft = await front.quotas.draft(payer, input_tokens=input_tokens, max_output_tokens=parameters.max_output_tokens)
-    if draft is None:
-        return spec, None
-    limited = parameters.model_copy(update={"max_output_tokens": draft.output_tokens})
-    return spec.model_copy(update={"parameters": limited, "is_metered": True}), draft
 
 
 def payload_of(spec: JobSpec) -> bytes:
@@ -186,11 +202,16 @@ def _input_tokens(spec: JobSpec) -> int:
 
 def message_tokens(message: Message) -> int:
     """Return about what a message costs."""
+    calls = sum(estimated_tokens(call.name + call.arguments) for call in message.tool_calls or ())
     if isinstance(message.content, str):
-        return MESSAGE_TOKENS + estimated_tokens(message.content)
-    return MESSAGE_TOKENS + sum(
-        estimated_tokens(part.text) if isinstance(part, TextPart) else IMAGE_TOKENS for part in message.content
-    )
+        return MESSAGE_TOKENS + calls + estimated_tokens(message.content)
+    parts = (estimated_tokens(part.text) if isinstance(part, TextPart) else IMAGE_TOKENS for part in message.content)
+    return MESSAGE_TOKENS + calls + sum(parts)
+
+
+def _parameter_tokens(parameters: Parameters) -> int:
+    """Return about what is sent beside the messages: the tools, and the schema of the answer."""
+    return sum(estimated_tokens(json.dumps(one)) for one in (parameters.tools, parameters.response_format) if one)
 
 
 def _hash(command: SubmitChat | SubmitVision) -> bytes:

@@ -13,14 +13,16 @@ from api.front import Front
 from api.services.chat_deletion import remove_from, stop_turns, turn_of
 from api.services.chats import ChatView
 from api.services.own_keys import check_own_key
-from api.services.submit import Client, metered, payload_of, resolve_model
+from api.services.quotas import Payer
+from api.services.submit import Client, metered, payer_of, payload_of, resolve_model
 from shared.database.statements import chats as statements
+from shared.database.statements.chats import size_of
 from shared.database.submissions import NewJob, NewMessage, NewTurn
 from shared.domain.commands import MAX_TEXT_CHARS, JobSpec, Parameters, TurnTask
 from shared.domain.errors import ChatBusy, Conflict, InvalidRequest, PayloadTooLarge
 from shared.domain.ids import OwnerId, new_job_id
 from shared.domain.jobs import DEFAULT_TIMEOUT, QUEUE_OF, Kind, OnDisconnect
-from shared.domain.tokens import IMAGE_TOKENS, MESSAGE_TOKENS, estimated_tokens
+from shared.domain.tokens import ASCII_CHARS_PER_TOKEN, IMAGE_TOKENS, MESSAGE_TOKENS, estimated_tokens
 
 MAX_TITLE_FROM_TEXT: Final = 50
 NO_PARAMETERS: Final = Parameters()
@@ -133,9 +135,8 @@ async def _prepared(front: Front, caller: Caller, chat: ChatView, request: TurnR
         input=task,
         parameters=over(chat.parameters, request.parameters),
     )
-    spec, draft = await metered(
-        front, caller, spec, client=request.client, input_tokens=_input_tokens(front, chat, request)
-    )
+    input_tokens = _said_tokens(chat, request) + await _earlier_tokens(front, chat, payer_of(caller, request.client))
+    spec, draft = await metered(front, caller, spec, client=request.client, input_tokens=input_tokens)
     return NewJob(
         id=new_job_id(),
         owner_id=caller.owner_id,
@@ -211,11 +212,22 @@ def _check(said: Said, number: int) -> None:
         raise PayloadTooLarge(f"at most {MAX_TEXT_CHARS} characters are taken", field=field)
 
 
-def _input_tokens(front: Front, chat: ChatView, request: TurnRequest) -> int:
-    """Return about what the turn sends: what is said now, and at most the whole budget of what was said before."""
+def _said_tokens(chat: ChatView, request: TurnRequest) -> int:
+    """Return about what the turn itself sends."""
     said = sum(MESSAGE_TOKENS + estimated_tokens(one.content) + IMAGE_TOKENS * len(one.media) for one in request.said)
-    earlier = front.settings.limits.history_tokens if chat.messages else 0
-    return said + earlier + estimated_tokens(request.system_prompt or chat.system_prompt or "")
+    return said + estimated_tokens(request.system_prompt or chat.system_prompt or "")
+
+
+async def _earlier_tokens(front: Front, chat: ChatView, payer: Payer) -> int:
+    """Return at most what goes along of what was said before; exact enough for quotas, and only asked for them."""
+    if not chat.messages or not await front.quotas.may_apply(payer):
+        return 0
+    budget = front.settings.limits.history_tokens
+    ((messages, shown, chars, wide_chars, is_under_way),) = await front.queries.rows(size_of(chat.owner_id, chat.id))
+    if is_under_way:
+        return budget  # nobody knows how long the answers will be that go along then
+    words = -(-(chars + 3 * wide_chars) // ASCII_CHARS_PER_TOKEN)
+    return min(budget, words + messages * (MESSAGE_TOKENS + 1) + shown * IMAGE_TOKENS)
 
 
 def _hash(chat: ChatView, told: object) -> bytes:

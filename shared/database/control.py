@@ -10,7 +10,7 @@ from shared.database.endings import CANCELLED_IN_QUEUE
 from shared.database.queries import Queries
 from shared.database.statements import control as statements
 from shared.database.tables import STATE_OF, job_setback
-from shared.domain.errors import DeadLetter
+from shared.domain.errors import ChatBusy, DeadLetter
 from shared.domain.events import decode_reply
 from shared.domain.ids import JobId, OwnerId, WorkerId
 from shared.domain.jobs import State
@@ -51,8 +51,16 @@ class JobControl:
         return None
 
     async def replay(self, job_id: JobId) -> bool:
-        """Queue a dead letter again as if it were new; False if the job is none. Its reply of before is removed."""
+        """Queue a dead letter again as if it were new; False if the job is none. Its reply of before is removed.
+
+        Raises:
+            ChatBusy: if it is a chat's turn, and the chat has another one that is not over.
+        """
         async with self._queries.transaction() as connection:
+            chat_id = (await connection.execute(statements.lock_chat_of(job_id))).scalar_one_or_none()
+            others = None if chat_id is None else statements.other_turns_under_way(job_id, chat_id)
+            if others is not None and (await connection.execute(others)).first() is not None:
+                raise ChatBusy("an answer is being written in this chat", retry_after_s=1.0)
             row = (await connection.execute(statements.failed_job(job_id))).first()
             if row is None:
                 return False

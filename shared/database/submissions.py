@@ -43,7 +43,7 @@ class NewMessage(msgspec.Struct, frozen=True, kw_only=True):
 class NewTurn(msgspec.Struct, frozen=True, kw_only=True):
     """A turn of a chat: new messages, or with an `old` turn's number another answer to what was said then.
 
-    `only_if_idle` refuses it while an earlier turn is not over; otherwise it waits for that.
+    `only_if_idle` refuses it while an earlier turn is not over, as an `old` one always is; otherwise it waits for that.
     """
 
     chat_id: UUID

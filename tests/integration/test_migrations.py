@@ -2,6 +2,7 @@
 
 from concurrent.futures import ThreadPoolExecutor
 
+import pytest
 from alembic.autogenerate import compare_metadata
 from alembic.migration import MigrationContext
 from sqlalchemy import create_engine, text
@@ -14,6 +15,7 @@ from shared.domain.jobs import State
 from tests.stack import TestStack, administer, database_named, sqlalchemy_url
 
 
+@pytest.mark.covers("F003-57")
 def test_the_migrations_amount_to_the_tables(database_url: str) -> None:
     engine = create_engine(sqlalchemy_url(database_url), poolclass=NullPool)
     with engine.connect() as connection:

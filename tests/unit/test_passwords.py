@@ -89,9 +89,10 @@ async def test_nobodys_password_is_never_right_and_takes_as_long(slow: Passwords
 
 
 async def _seconds(passwords: Passwords, password: str, hashed: str | None) -> float:
-    began = time.perf_counter()
+    """Return the processor's time for a check, which other programs on the machine do not lengthen."""
+    began = time.process_time()
     assert not await passwords.check(password, hashed)
-    return time.perf_counter() - began
+    return time.process_time() - began
 
 
 async def test_the_loop_turns_while_a_password_is_hashed_and_two_are_hashed_at_a_time(slow: Passwords):
@@ -103,8 +104,10 @@ async def test_the_loop_turns_while_a_password_is_hashed_and_two_are_hashed_at_a
     await asyncio.gather(*hashing)
 
 
-async def test_there_is_an_end_to_how_many_may_wait(slow: Passwords):
-    outcomes = await asyncio.gather(*(slow.check("x", None) for _ in range(MAX_WAITING + 3)), return_exceptions=True)
+async def test_there_is_an_end_to_how_many_may_wait(passwords: Passwords):
+    outcomes = await asyncio.gather(
+        *(passwords.check("x", None) for _ in range(MAX_WAITING + 3)), return_exceptions=True
+    )
     assert sum(isinstance(outcome, Unavailable) for outcome in outcomes) == 3
     assert outcomes.count(False) == MAX_WAITING
-    assert await slow.check("x", None) is False
+    assert await passwords.check("x", None) is False

@@ -427,6 +427,7 @@ def test_the_local_stack_takes_the_secret_its_old_configuration_has(around: Surr
     assert load_settings().is_local_stack
 
 
+@pytest.mark.covers("F003-54", "F003-55")
 def test_the_older_systems_variables_are_settings(around: Surroundings) -> None:
     around.set(
         SECRET_KEY="a-secret-of-32-bytes-nobody-has-seen",
@@ -458,6 +459,7 @@ def test_the_older_systems_variables_are_settings(around: Surroundings) -> None:
 KEYED = sorted(name for name, known in KNOWN.items() if known.key_variable)
 
 
+@pytest.mark.covers("F003-55")
 def test_every_provider_is_configured_by_its_key_and_gets_no_other(around: Surroundings) -> None:
     around.set(**{KNOWN[name].key_variable or "": f"key-of-{name}" for name in KEYED})
     settings = load_settings()
@@ -465,6 +467,7 @@ def test_every_provider_is_configured_by_its_key_and_gets_no_other(around: Surro
     assert providers(settings) == {name: (KNOWN[name].base_url, f"key-of-{name}", None) for name in KEYED}
 
 
+@pytest.mark.covers("F003-55")
 @pytest.mark.parametrize("name", [name for name in KEYED if KNOWN[name].url_variable])
 def test_every_provider_can_be_elsewhere(around: Surroundings, name: str) -> None:
     known = KNOWN[name]
@@ -493,6 +496,7 @@ def test_the_attribution_for_openrouter_becomes_headers(around: Surroundings) ->
     assert "Evil" not in told
 
 
+@pytest.mark.covers("F003-53")
 @pytest.mark.parametrize(
     ("variables", "first_delta_s", "idle_s"),
     [

@@ -7,7 +7,8 @@ from sqlalchemy import text
 TURNS: Final = text("""
 select turn, role, content, media, reasoning, signatures
 from (
-    select message.*, sum(octet_length(content)) over (order by turn desc, id desc) as bytes_so_far
+    select message.*,
+        sum(octet_length(content)) filter (where turn < :turn) over (order by turn desc, id desc) as bytes_so_far
     from message where chat_id = :chat_id and owner_id = :owner_id and turn <= :turn
 ) as said
 where turn = :turn and role <> 'assistant' or turn < :turn and bytes_so_far <= :max_bytes

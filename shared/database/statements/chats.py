@@ -49,6 +49,15 @@ def chats(owner_id: int) -> Rows:
     )
 
 
+def made_through(owner_id: int, origin: str) -> Rows:
+    """An owner's chats of one surface as a list shows them, the newest first."""
+    return (
+        select(chat.c.number, chat.c.title, chat.c.created_at)
+        .where(chat.c.owner_id == owner_id, chat.c.origin == origin)
+        .order_by(chat.c.number.desc())
+    )
+
+
 def newest(statement: Rows, *, after: tuple[datetime, UUID] | None, skip: int, limit: int) -> Rows:
     """A page of chats, the one that was used last first."""
     if after is not None:
@@ -73,6 +82,21 @@ def said(owner_id: int, chat_id: UUID) -> Rows:
 def said_after(statement: Rows, place: tuple[int, int]) -> Rows:
     """What stands behind a place in a chat: its turn and message id."""
     return statement.where(tuple_(message.c.turn, message.c.id) > place)
+
+
+def size_of(owner_id: int, chat_id: UUID) -> Rows:
+    """How much was said in a chat: messages, what they show, characters, those beyond ASCII; and if a turn is not over.
+
+    Characters beyond ASCII are counted by their further bytes: at most as many as there are, and never too few.
+    """
+    chars = func.char_length(message.c.content)
+    return select(
+        func.count(),
+        func.coalesce(func.sum(func.jsonb_array_length(message.c.media)), 0),
+        func.coalesce(func.sum(chars), 0),
+        func.coalesce(func.sum(func.least(chars, func.octet_length(message.c.content) - chars)), 0),
+        active_jobs_of(owner_id, chat_id).exists(),
+    ).where(message.c.owner_id == owner_id, message.c.chat_id == chat_id)
 
 
 def answer_of(owner_id: int, job_id: UUID) -> Rows:
@@ -136,6 +160,12 @@ def removal_from(owner_id: int, chat_id: UUID, place: tuple[int, int]) -> Delete
     """Remove a message and all that was said after it."""
     here = and_(message.c.owner_id == owner_id, message.c.chat_id == chat_id)
     return delete(message).where(here, tuple_(message.c.turn, message.c.id) >= place)
+
+
+def removal_if_unused(owner_id: int, chat_id: UUID) -> Delete:
+    """Remove a chat, which the transaction has locked, if nothing was said in it."""
+    is_used = select(message.c.id).where(message.c.chat_id == chat_id).exists()
+    return delete(chat).where(chat.c.owner_id == owner_id, chat.c.id == chat_id, ~is_used)
 
 
 def removal_of_chat(owner_id: int, chat_id: UUID) -> Iterator[Delete]:

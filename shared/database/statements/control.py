@@ -1,15 +1,17 @@
 """What callers and administrators change about a job that is not theirs to run."""
 
 from typing import Any, Final, TypeAlias
+from uuid import UUID
 
 from sqlalchemy import Select, Update, delete, func, select, text, update
 from sqlalchemy.sql import Delete
 
-from shared.database.tables import STATE_CODES, job, job_done
+from shared.database.tables import STATE_CODES, chat, job, job_done
 from shared.domain.ids import JobId
-from shared.domain.jobs import State
+from shared.domain.jobs import ACTIVE, State
 
 AnySelect: TypeAlias = Select[*tuple[Any, ...]]  # rows are read by name
+_ACTIVE: Final = [STATE_CODES[state] for state in ACTIVE]
 
 REQUEST_CANCEL: Final = text("""
 with wanted as materialized (
@@ -33,6 +35,21 @@ select coalesce(marked.state, wanted.state) as state, coalesce(marked.fence, wan
 from wanted left join marked using (id)
 """)
 """Queued or waiting -> cancelled, running -> flagged, ended -> as it was; one row, or none if there is no such job."""
+
+
+def lock_chat_of(job_id: JobId) -> AnySelect:
+    """The chat whose turn a job answers, if any, locked until the transaction ends: no turn is accepted meanwhile."""
+    return (
+        select(chat.c.id)
+        .join_from(chat, job, chat.c.id == job.c.chat_id)
+        .where(job.c.id == job_id)
+        .with_for_update(of=chat, key_share=True)
+    )
+
+
+def other_turns_under_way(job_id: JobId, chat_id: UUID) -> AnySelect:
+    """The turns of a chat that are not over, without this one."""
+    return select(job.c.id).where(job.c.chat_id == chat_id, job.c.id != job_id, job.c.state.in_(_ACTIVE)).limit(1)
 
 
 def failed_job(job_id: JobId) -> AnySelect:

@@ -33,11 +33,7 @@ with asked as materialized (
         client, key_id, chat_id, old_turn, only_if_idle, messages, subjects, input_tokens, output_tokens, place
     )
 ), fresh as materialized (
-    select asked.*, row_number() over (partition by owner_id, queue order by place) as rank,
-        case when chat_id is not null then
-            (select count(*) from job where job.chat_id = asked.chat_id and job.state in (0, 1, 2))
-            + row_number() over (partition by chat_id order by place) - 1
-        else 0 end as ahead
+    select asked.*, row_number() over (partition by owner_id, queue order by place) as rank
     from asked
     where not exists (select from job where job.id = asked.id)
       and not exists (
@@ -57,20 +53,34 @@ with asked as materialized (
 ), drawn as materialized (
     select fresh.id, quota.owner_id, quota.subject, fresh.input_tokens + fresh.output_tokens as tokens,
         quota.used_tokens + quota.reserved_tokens + sum(fresh.input_tokens + fresh.output_tokens)
-            over (partition by quota.owner_id, quota.subject order by fresh.place) > quota.limit_tokens as is_over
+            over (
+                partition by quota.owner_id, quota.subject
+                order by fresh.input_tokens + fresh.output_tokens, fresh.place  -- a large one, refused, hides none
+            ) > quota.limit_tokens as is_over
     from fresh cross join lateral jsonb_array_elements_text(fresh.subjects::jsonb) as named(subject)
     join quota on quota.owner_id = fresh.owner_id and quota.subject = named.subject
     where fresh.subjects is not null
-), judged as materialized (
+), passed as materialized (
     select fresh.*, case
         when fresh.chat_id is not null and not exists (
             select from chat where chat.id = fresh.chat_id and chat.owner_id = fresh.owner_id
         ) then 'gone'
-        when fresh.only_if_idle and fresh.ahead > 0 then 'busy'
         when exists (select from drawn where drawn.id = fresh.id and drawn.is_over) then 'spent'
-        when crowd.waiting + fresh.rank > fresh.waiting_cap or fresh.ahead >= 100 then 'crowded'
-        else 'accepted' end as verdict
+        when crowd.waiting + fresh.rank > fresh.waiting_cap then 'crowded' end as refusal
     from fresh join crowd using (owner_id, queue)
+), lined as materialized (
+    select passed.*, case when chat_id is not null and refusal is null then
+            (select count(*) from job where job.chat_id = passed.chat_id and job.state in (0, 1, 2))
+            + row_number() over (partition by chat_id, refusal order by place) - 1
+        else 0 end as ahead
+    from passed
+), judged as materialized (
+    select lined.*, case
+        when refusal is not null then refusal
+        when (only_if_idle or old_turn is not null) and ahead > 0 then 'busy'
+        when ahead >= 100 then 'crowded'
+        else 'accepted' end as verdict
+    from lined
 ), admitted as materialized (
     select judged.*, case when chat_id is not null then coalesce(old_turn, nextval('turn_number')) end as turn
     from judged where verdict = 'accepted' order by place
@@ -116,7 +126,8 @@ union all
 select id, verdict from judged where verdict <> 'accepted'
 """
 """Returns what became of each job: `accepted`; `behind` (accepted, but an earlier turn of its chat is not over);
-`crowded` (too much waits); `busy` (only if idle, and the chat is not); `gone` (no such chat); `spent` (no quota left).
+`crowded` (too much waits); `busy` (only if idle, or for an old turn, and the chat is not idle: turns that wait are
+always later ones); `gone` (no such chat); `spent` (no quota left).
 Those not returned exist already, by their id or their idempotency key: see `FIND_JOBS`.
 
 What waits is counted in the statement's own snapshot: exact for one process, whose statements follow each other;

@@ -1,7 +1,7 @@
 """Statements about whatever was uploaded: photos, and videos and audio files, which are kept apart."""
 
 from collections.abc import Sequence
-from typing import Any
+from typing import Any, TypeAlias
 from uuid import UUID
 
 from sqlalchemy import CompoundSelect, any_, literal, select, union_all
@@ -11,8 +11,10 @@ from sqlalchemy.types import Text, Uuid
 
 from shared.database.tables import image, media
 
+Rows: TypeAlias = CompoundSelect[*tuple[Any, ...]]  # rows are read by name
 
-def uploads_with_ids(owner_id: int, ids: Sequence[UUID]) -> CompoundSelect[Any]:  # rows are read by name
+
+def uploads_with_ids(owner_id: int, ids: Sequence[UUID]) -> Rows:
     """Id, kind and media type of those of an owner's files that have one of these ids."""
     wanted = any_(sql_cast(list(ids), ARRAY(Uuid)))
     return union_all(

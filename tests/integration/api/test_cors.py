@@ -13,7 +13,7 @@ PREFLIGHT = {
 }
 
 
-@pytest.mark.covers("F001-15", "F003-54", "F004-18")
+@pytest.mark.covers("F001-15", "F002-28", "F003-54", "F004-18")
 async def test_a_listed_page_may_ask_and_others_may_not(settings: Settings) -> None:
     async with served(settings.model_copy(update={"allowed_origins": (PAGE,)})) as api:
         asked = await api.stranger.options("/v2/jobs", headers=PREFLIGHT)

@@ -119,20 +119,24 @@ async def test_behind_a_trusted_proxy_each_client_has_an_address_of_its_own(sett
         assert await statuses(api) == [401] * PER_ADDRESS + [429]
 
 
-async def test_an_unknown_name_is_refused_as_slowly_as_a_wrong_password(settings: Settings):
-    limits = settings.limits.model_copy(update={"password_rounds": 10})  # some 60 ms
+async def test_an_unknown_name_takes_as_long_as_a_wrong_password_and_one_guess_too_many_takes_no_time(
+    settings: Settings,
+):
+    limits = settings.limits.model_copy(update={"password_rounds": 10, "logins_per_client": 3})  # some 60 ms each
     async with served(settings.model_copy(update={"limits": limits})) as api:
         await new_user(api, "anna")
         known = min([await seconds(api, "anna") for _ in range(3)])
         unknown = min([await seconds(api, "nobody") for _ in range(3)])
         impossible = min([await seconds(api, "\x00") for _ in range(3)])
+        refused = min([await seconds(api, "anna", status=429) for _ in range(3)])
+    assert refused < known / 2
     assert known / 2 < unknown < known * 2
     assert known / 2 < impossible < known * 2
 
 
-async def seconds(api: Served, name: str) -> float:
+async def seconds(api: Served, name: str, *, status: int = 401) -> float:
     began = time.perf_counter()
-    assert (await log_in(api, name, "wrong")).status_code == 401
+    assert (await log_in(api, name, "wrong")).status_code == status
     return time.perf_counter() - began
 
 

@@ -40,6 +40,17 @@ JOBS: Final = (
     *("DELETE /v2/chats/{chat_id}", "POST /v2/chats/{chat_id}/stop", "GET /v2/chats/{chat_id}/messages"),
     *("POST /v2/chats/{chat_id}/messages", "DELETE /v2/chats/{chat_id}/messages/{message_id}"),
     "POST /v2/chats/{chat_id}/messages/{message_id}/regenerate",
+    *("POST /v1/ask", "GET /v1/client/info"),
+    *("POST /v1/chat/completions", "GET /v1/models", "GET /v1/models/{model:path}"),
+    *("POST /api/conversations/create", "GET /api/conversations/history/{conversation_id}"),
+    *("GET /api/conversations/list", "POST /api/conversations/del/{conversation_id}"),
+    "POST /api/chat/{conversation_id}",
+)
+LITE_LLM_CHAT: Final = (
+    *("GET /api/v1/providers", "GET /api/v1/models", "POST /api/v1/chat", "POST /api/v1/upload"),
+    *("GET /api/v1/sessions", "POST /api/v1/sessions", "DELETE /api/v1/sessions"),
+    *(f"{method} /api/v1/sessions/{{session_id}}" for method in ("GET", "PATCH", "DELETE")),
+    *("DELETE /api/v1/sessions/{session_id}/truncate/{message_id}", "GET /uploads/{name:path}"),
 )
 IMAGES: Final = (
     *("POST /v2/images", "GET /v2/images", "GET /v2/images/{image_id}"),
@@ -65,20 +76,29 @@ OF_A_DEVICE: Final = (
 )
 OF_A_USER: Final = ("GET /v2/users/me", "PUT /v2/users/me/password", "POST /v2/users/me/logout")
 OF_THE_FIRMWARE: Final = ("PUT /{bucket}/{name:path}", "POST /smartsip/upload")
+OF_ADMINISTRATORS: Final = (
+    *("POST /v2/jobs/{job_id}/replay", "GET /v2/users", "PATCH /v2/users/{user_id}"),
+    *("PUT /v2/quotas/{subject:path}", "DELETE /v2/quotas/{subject:path}", "POST /v2/quotas/{subject:path}/reset"),
+)
 PUBLIC: Final = (
     *("GET /", "GET /health", "GET /health/live", "GET /health/ready", "POST /v2/devices/claim"),
     *("POST /v2/users", "POST /v2/users/login"),
-    *("GET|HEAD /openapi.json", "GET /docs", "GET /docs/oauth2-redirect", "GET /static-offline-docs"),
-    f"{ANY} /smartsip/{{rest:path}}",
+    *("GET|HEAD /openapi.json", "GET /docs", "GET /redoc", "GET /docs/oauth2-redirect", "GET /static-offline-docs"),
+    *(f"{ANY} {path}/{{rest:path}}" for path in ("/smartsip", "/api/v1", "/uploads")),
+    *(f"{ANY} {path}/{{path:path}}" for path in ("/v1", "/api/users", "/api/conversations", "/api/chat")),
+    *("POST /api/users/register", "POST /api/users/login"),
+    *("GET /v1/health", "HEAD /v1/health", "GET /api/v1/health", "HEAD /api/v1/health"),
+    *("DELETE|GET|HEAD|OPTIONS|PATCH|PUT /v1/ask", "DELETE|HEAD|OPTIONS|PATCH|POST|PUT /v1/client/info"),
+    *(f"DELETE|OPTIONS|PATCH|POST|PUT {path}" for path in ("/v1/health", "/api/v1/health")),
 )
 WHO_MAY: Final[dict[str, frozenset[str]]] = {
-    **dict.fromkeys(JOBS, frozenset({Scope.JOBS})),
+    **dict.fromkeys((*JOBS, *LITE_LLM_CHAT), frozenset({Scope.JOBS})),
     **dict.fromkeys(IMAGES, frozenset({Scope.IMAGES})),
     **dict.fromkeys(DEVICES, frozenset({Scope.DEVICES})),
     **dict.fromkeys(DEVICES_OR_JOBS, frozenset({Scope.DEVICES, Scope.JOBS})),
     **dict.fromkeys(("POST /v2/keys", "GET /v2/keys", "DELETE /v2/keys/{key_id}"), frozenset({Scope.KEYS})),
     "GET /metrics": frozenset({Scope.METRICS}),
-    **dict.fromkeys(("POST /v2/jobs/{job_id}/replay", "GET /v2/users", "PATCH /v2/users/{user_id}"), frozenset[str]()),
+    **dict.fromkeys(OF_ADMINISTRATORS, frozenset[str]()),
     **dict.fromkeys(OF_A_DEVICE, frozenset({DEVICE, DEVICE_IN_PATH})),
     **dict.fromkeys(OF_THE_FIRMWARE, frozenset({DEVICE_IN_PATH})),
     **dict.fromkeys(PUBLIC, frozenset(CREDENTIALS)),
@@ -91,6 +111,7 @@ FILLED: Final = {
     "{bucket}": "test",
     "{name:path}": "a.jpg",
     "{rest:path}": "x",
+    "{path:path}": "x/y",
     "{version}": "1",
     "{name}": "a-name",
     "{user_id}": "9",

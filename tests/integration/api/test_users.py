@@ -164,8 +164,20 @@ async def test_a_disabled_user_is_out_with_token_and_key_and_in_again_when_enabl
     enabled = (await api.client.patch(f"/v2/users/{user.id}", json={"disabled": False})).json()
     assert enabled["disabled_at"] is None
     assert await status_with(api, user.token) == 401
-    assert await status_with(api, await token_of(api, "anna")) == 200
-    assert await status_with(api, key, "/v2/providers") == 200
+    token = await token_of(api, "anna")
+    assert [await status_with(api, token), await status_with(api, key, "/v2/providers")] == [200, 200]
+
+
+async def test_a_user_who_was_disabled_behind_our_back_is_out_soon(api: Served, settings: Settings):
+    user = await new_user(api, "anna")
+    assert await status_with(api, user.token) == 200
+    with psycopg.connect(settings.database.conninfo) as connection:
+        connection.execute("update account set disabled_at = now()")
+
+    async def is_refused() -> bool:
+        return await status_with(api, user.token) == 401
+
+    await eventually(is_refused, within=2)
 
 
 async def test_a_user_makes_keys_of_their_own_for_what_users_may_do(api: Served):

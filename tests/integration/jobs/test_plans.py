@@ -10,9 +10,10 @@ from tests.integration.jobs.factory import Database
 
 BACKLOG: Final = """
 insert into job (id, owner_id, fair_key, queue, kind, state, fence, worker_id, on_disconnect, deadline, run_after,
-    rung_at, ended_at, idempotency_key)
+    rung_at, ended_at, idempotency_key, chat_id, turn)
 select uuidv7(make_interval(secs => number - 50000)), owner, -owner, 'chat', 'chat', state, state, worker, 'continue',
-    now() + interval '1 h', pause, null, case when state = 3 then now() end, 'key-' || number
+    now() + interval '1 h', pause, null, case when state = 3 then now() end, 'key-' || number,
+    case when mod(number, 4) = 0 then md5((number / 200)::text)::uuid end, case when mod(number, 4) = 0 then number end
 from generate_series(1, 40000) as number,
     lateral (select case when number <= 20000 then 3 when number <= 20500 then 1 else 0 end as state) as states,
     lateral (select case when mod(number, 10) < 9 then 7 else 100 + mod(number, 200) end as owner) as owners,
