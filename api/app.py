@@ -35,10 +35,15 @@ TAGS: Final = [
     {"name": "profiles", "description": "What a kind of dispenser can do and may do."},
     {"name": "prompts", "description": "What a model is asked about a photo, in versions."},
     {"name": "providers", "description": "Who answers, and with which models."},
+    {"name": "usage", "description": "What was used, and what may be used: sums of the ledger, quotas of tokens."},
     {"name": "users", "description": "Accounts: register, log in, change the password, log out everywhere."},
     {"name": "keys", "description": "API keys."},
     {"name": "operation", "description": "Health and metrics."},
     {"name": "firmware", "description": "The fielded dispenser's two requests."},
+    {"name": "openai", "description": "Chat completions and models, as OpenAI's SDKs ask for them."},
+    {"name": "llm-backend-api", "description": "llm-backend-api's seven routes, for its own clients."},
+    {"name": "lite-llm-chat", "description": "Lite-LLM-Chat's API, for its own clients."},
+    {"name": "llm-service-api", "description": "The LLM Service API, for its own clients; and `WS /ws/{session_id}`."},
 ]
 DESCRIPTION: Final = """
 A photo or a chat goes in as a **job**; what comes of it is a stream of **events** that can be followed live, resumed
@@ -51,8 +56,7 @@ _log = structlog.get_logger(__name__)
 
 def create_app(settings: Settings) -> FastAPI:
     """Return the application; nothing is opened before its lifespan begins."""
-    app = FastAPIOffline(  # the page at /docs works without the internet
-        redoc_url=None,
+    app = FastAPIOffline(  # the pages at /docs and /redoc work without the internet
         title="SmartSip Backend",
         version="2",
         summary="Durable jobs, resumable streams, safe water.",
@@ -66,6 +70,9 @@ def create_app(settings: Settings) -> FastAPI:
         app.include_router(router)
     for dialect in DIALECTS:
         app.include_router(dialect.router)
+    for dialect in DIALECTS:
+        if dialect.api is not None:
+            app.include_router(dialect.api(settings.dialects))
     add_error_handlers(app)
     add_middleware(
         app,

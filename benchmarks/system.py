@@ -7,7 +7,7 @@ import signal
 import socket
 import sys
 import time
-from collections.abc import Generator, Sequence
+from collections.abc import Generator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -103,8 +103,12 @@ def mock_provider(folder: Path) -> Generator[tuple[int, Child]]:
 
 
 @contextmanager
-def private_system(folder: Path, size: Size, *, provider_port: int, log: Path) -> Generator[System]:
+def private_system(
+    folder: Path, size: Size, *, provider_port: int, log: Path, settings: Mapping[str, str] | None = None
+) -> Generator[System]:
     """Run a system with no past whose only provider is the mock; gone, with its data, when the block ends.
+
+    `settings` are further variables of its environment.
 
     Raises:
         CannotStart: if it does not come up; says so with the last line it wrote.
@@ -112,14 +116,17 @@ def private_system(folder: Path, size: Size, *, provider_port: int, log: Path) -
     data = folder / "data"
     command = ["up", "--host", "127.0.0.1", "--port", "0", "--data", str(data)]
     command += ["--api", str(size.api), "--workers", str(size.workers), "--concurrency", str(size.slots)]
-    settings = {
+    environment = {
+        **(settings or {}),
         "OPENAI_BASE_URL": f"http://127.0.0.1:{provider_port}/v1",
         "OPENAI_API_KEY": "bench",
         "SMARTSIP_LOG_LEVEL": "warning",
     }
     working_directory = folder / "empty"  # so that nobody's .env or config.yaml is read
     working_directory.mkdir()
-    up = spawn(python("smartsip up", "compose.cli", *command, log=log, settings=settings, directory=working_directory))
+    up = spawn(
+        python("smartsip up", "compose.cli", *command, log=log, settings=environment, directory=working_directory)
+    )
     try:
         connection_file = data / CONNECTION_FILE  # written when the api and all workers are there
         try:

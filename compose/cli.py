@@ -10,7 +10,7 @@ from typing import Annotated, Final
 
 import typer
 
-from compose import device, keys, users
+from compose import device, import_history, keys, quotas, users
 from compose.analyze import analyze
 from compose.checkout import CHECKOUT, OLDEST_PYTHON
 from compose.errors import CannotStart
@@ -27,7 +27,10 @@ app = typer.Typer(
 app.command()(analyze)
 app.add_typer(keys.app)
 app.add_typer(users.app)
+app.add_typer(quotas.app)
+app.command()(quotas.usage)
 app.add_typer(device.app)
+app.add_typer(import_history.app)
 
 WHOLE_SUITE: Final = (
     ["--numprocesses=3", "--dist=loadfile", "-m", "not alone"],  # most tests wait more than they compute

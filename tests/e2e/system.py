@@ -63,10 +63,10 @@ class System:
     def url(self) -> str:
         return f"http://127.0.0.1:{self.port}"
 
-    def client(self) -> httpx.AsyncClient:
-        """Return a client that shows the administrator's token."""
+    def client(self, *, port: int | None = None) -> httpx.AsyncClient:
+        """Return a client that shows the administrator's token, at the first api or the one with a port."""
         return httpx.AsyncClient(
-            base_url=self.url,
+            base_url=self.url if port is None else f"http://127.0.0.1:{port}",
             headers={"Authorization": f"Bearer {ADMIN_TOKEN}"},
             timeout=30,
             limits=httpx.Limits(max_connections=500, max_keepalive_connections=500),
@@ -84,6 +84,17 @@ class System:
             stderr=self.log,
         )
         self.processes.append(process)
+        return process
+
+    async def api(self, port: int) -> "subprocess.Popen[bytes]":
+        """Start an api and wait until it answers."""
+        process = self.run("api", "--port", str(port))
+
+        async def answers() -> bool:
+            assert process.poll() is None, "the api ended: see the log above"
+            return await _answers(self, port)
+
+        await eventually(answers, within=60, expecting="the api's readiness")
         return process
 
     async def worker(self, *, slots: int = 100) -> "subprocess.Popen[bytes]":
@@ -143,8 +154,7 @@ async def whole_system(
         system = System(stack, provider, environment, free_port(), log)
         try:
             assert await asyncio.to_thread(system.run("migrate").wait, 30) == 0
-            system.run("api", "--port", str(system.port))
-            await eventually(lambda: _answers(system), within=60, expecting="the api's readiness")
+            await system.api(system.port)
             yield system
         except BaseException:
             _show(log_file)
@@ -157,8 +167,8 @@ def _show(log_file: Path) -> None:
     sys.stderr.write(log_file.read_text()[-20_000:])
 
 
-async def _answers(system: System) -> bool:
-    async with system.client() as client:
+async def _answers(system: System, port: int) -> bool:
+    async with system.client(port=port) as client:
         try:
             return (await client.get("/health/ready")).status_code == 200
         except httpx.TransportError:

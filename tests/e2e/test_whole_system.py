@@ -13,6 +13,7 @@ import httpx
 import pytest
 from pydantic import SecretStr
 
+from compose.processes import free_port
 from shared.adapters.redis_connection import connect
 from shared.domain.events import Cancelled, Completed, Restarted, Started
 from shared.settings import Redis as RedisSettings
@@ -226,6 +227,36 @@ async def test_two_hundred_disconnects_and_resumes_give_the_same_bytes(
         # Someone who comes later may find `queued` gone, which is told only before the first attempt.
         assert wanderer.ids[-10:] == by_job[wanderer.job_id].ids[-10:], f"seed {seed}"
         assert wanderer.reply == by_job[wanderer.job_id].reply, f"seed {seed}"
+
+
+async def test_a_reader_of_a_killed_api_goes_on_at_another_with_nothing_missing_or_doubled(
+    system: System,
+) -> None:
+    port = free_port()
+    doomed = await system.api(port)
+    async with system.client(port=port) as near, system.client() as far:
+        chat = (await near.post("/v2/chats", json={"title": "Tea"})).json()
+        asked = await near.post(f"/v2/chats/{chat['id']}/messages", json={"text": "Which tea?"})
+        received = Received(asked.json()["id"])
+        reading = asyncio.create_task(listen(near, received))
+        await eventually(lambda: _has(received, 8), within=20, expecting="the middle of the stream")
+        doomed.kill()
+        with pytest.raises(ConnectionBroke):
+            await reading
+        assert not received.has_ended
+        while not received.has_ended:
+            await listen(far, received)
+        assert_whole(received)
+        assert [type(event) for event in received.events].count(Restarted) == 0
+        messages = (await far.get(f"/v2/chats/{chat['id']}/messages")).json()["messages"]
+        assert [(message["role"], message["text"]) for message in messages] == [
+            ("user", "Which tea?"),
+            ("assistant", WHOLE),
+        ]
+
+
+async def _has(received: Received, count: int) -> bool:
+    return len(received.events) >= count
 
 
 async def test_a_cancel_reaches_the_provider_within_half_a_second(

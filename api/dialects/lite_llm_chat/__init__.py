@@ -38,7 +38,8 @@ def _api(settings: Dialects) -> APIRouter:
     return api
 
 
-_uploads = APIRouter(dependencies=[Depends(_speak)])
+_uploads = APIRouter(prefix="/uploads", dependencies=[Depends(_speak)])
 _uploads.include_router(other_routes.uploads_router)
+_uploads.include_router(other_routes.refusing_all_but(other_routes.uploads_router))
 
 LITE_LLM_CHAT: Final = Dialect(name="lite_llm_chat", router=_uploads, api=_api, render_error=_render_error)

@@ -45,10 +45,9 @@ async def answer_chat(front: Front, request: Request, caller: Caller, asked: Ask
     """
     if asked.provider not in front.settings.configured_providers:
         raise UnsupportedProvider(asked.provider)
-    if asked.session_id is not None:
-        await session_of(front, caller, asked.session_id)
+    known = None if asked.session_id is None else await session_of(front, caller, asked.session_id)
     turn = await _turn(front, caller, asked)
-    async with _session(front, caller, asked) as chat:
+    async with _session(front, caller, asked, known) as chat:
         new = await prepare_turn(front, caller, chat, turn)
         if not asked.is_stream:
             return await _whole(front, request, chat, new)
@@ -71,10 +70,10 @@ async def _turn(front: Front, caller: Caller, asked: AskedChat) -> TurnRequest:
 
 
 @asynccontextmanager
-async def _session(front: Front, caller: Caller, asked: AskedChat) -> AsyncGenerator[ChatView]:
+async def _session(front: Front, caller: Caller, asked: AskedChat, known: ChatView | None) -> AsyncGenerator[ChatView]:
     """Give the session, or a new one; where nothing was said in a new one after all, it is gone again."""
-    if asked.session_id is not None:
-        yield await session_of(front, caller, asked.session_id)
+    if known is not None:
+        yield known
         return
     title = asked.title or f"Chat {datetime.now(UTC):%Y-%m-%d %H:%M}"
     chat, _ = await front.chats.create(caller.owner_id, NewChat(origin=ORIGIN, title=title, model=asked.model))

@@ -47,16 +47,15 @@ async def references_of(
         Unavailable: if the object store or the database is away.
     """
     messages = list(messages)
-    shown = [one for message in messages for one in message.media]
-    ids = {one: upload_id_of(one.url) for one in shown}
-    stored = await _uploads(front, caller.owner_id, [found for found in ids.values() if found is not None])
-    faults = [found for one in shown if (found := _fault(one, ids[one], stored))]
+    shown = {one: upload_id_of(one.url) for message in messages for one in message.media}
+    stored = await _uploads(front, caller.owner_id, [upload_id for upload_id in shown.values() if upload_id])
+    faults = [found for one, upload_id in shown.items() if (found := _fault(one, upload_id, stored))]
     if faults:
         raise Refused(faults)
-    references: dict[Shown, dict[str, str]] = {}
-    for one in shown:
-        known = stored.get(ids[one] or UUID(int=0))
-        references[one] = media_ref(known[0], ids[one]) if known else await _stored(front, caller, one)
+    references = {
+        one: media_ref(stored[upload_id][0], upload_id) if upload_id else await _stored(front, caller, one)
+        for one, upload_id in shown.items()
+    }
     return [tuple(references[one] for one in message.media) for message in messages]
 
 
@@ -68,9 +67,7 @@ def _fault(shown: Shown, upload_id: UUID | None, stored: Collection[UUID]) -> Fa
 
 async def _stored(front: Front, caller: Caller, shown: Shown) -> dict[str, str]:
     content = await asyncio.to_thread(_decoded, shown)
-    uploaded = await upload_any(
-        front, caller.owner_id, ReceivedFile(BytesIO(content), len(content), shown.field)
-    )
+    uploaded = await upload_any(front, caller.owner_id, ReceivedFile(BytesIO(content), len(content), shown.field))
     return media_ref(uploaded.kind, uploaded.id)
 
 

@@ -57,7 +57,7 @@ async def upload(request: Request, front: FrontDep, caller: CallerDep) -> Upload
     return Upload(url=upload_path(uploaded.id, uploaded.extension))
 
 
-@uploads_router.get("/uploads/{name:path}", summary="A file that was uploaded or made", response_class=Response)
+@uploads_router.get("/{name:path}", summary="A file that was uploaded or made", response_class=Response)
 async def get_upload(name: str, request: Request, front: FrontDep, caller: CallerDep) -> Response:
     """Return one of the caller's files; a file that no worker has looked at yet is waited for, 10 s at most."""
     upload_id = upload_id_of(f"/uploads/{name}")
@@ -71,7 +71,7 @@ def refusing_all_but(*routers: APIRouter) -> APIRouter:
     routes = [route for router in routers for route in router.routes if isinstance(route, APIRoute)]
 
     def methods_of(path: str) -> set[str]:
-        return {method for route in routes if route.path_regex.match(path) for method in route.methods}
+        return {method for route in routes if route.path_regex.match(path) for method in route.methods or ()}
 
     async def refuse(rest: str, request: Request) -> Response:
         allowed = methods_of(f"/{rest}")

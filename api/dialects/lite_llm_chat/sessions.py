@@ -46,7 +46,9 @@ async def shown_with_messages(front: Front, chat: ChatView) -> SessionWithMessag
     """Return a session with what was said in it."""
     messages = await front.chats.messages(chat.owner_id, chat.id)
     shown = await shown_messages(front, chat, messages)
-    return SessionWithMessages(**_members(chat) | {"message_count": len(shown)}, messages=shown)
+    members = _members(chat)
+    members["message_count"] = len(shown)
+    return SessionWithMessages(messages=shown, **members)
 
 
 async def shown_messages(front: Front, chat: ChatView, messages: Sequence[MessageView]) -> list[Message]:
@@ -57,7 +59,7 @@ async def shown_messages(front: Front, chat: ChatView, messages: Sequence[Messag
     return [_shown(message, extensions) for message in messages]
 
 
-def _members(chat: ChatView) -> dict[str, Any]:
+def _members(chat: ChatView) -> dict[str, Any]:  # the members of a Session
     provider, _, model = (chat.model or "").partition("/")
     return {
         "id": chat.number,

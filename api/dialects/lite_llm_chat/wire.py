@@ -37,7 +37,7 @@ class Asked(BaseModel):
 class NewSession(Asked):
     """`POST /sessions`."""
 
-    title: Annotated[Text, Field(min_length=1, max_length=255)]
+    title: Annotated[str, StringConstraints(min_length=1, max_length=255), AfterValidator(check_text)]
     provider: Name
     model: Name
 
@@ -190,16 +190,8 @@ class Session(BaseModel):
     message_count: int
 
 
-class Source(BaseModel):
-    """Something that was found while an answer was made."""
-
-    url: str
-    title: str
-    content: str | None = None
-
-
 class Message(BaseModel):
-    """A message of a session."""
+    """A message of a session; a search result has `url`, `title` and perhaps `content`."""
 
     id: int
     role: str

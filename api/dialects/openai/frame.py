@@ -5,11 +5,12 @@ stream that merely stops for a whole answer.
 """
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Final
 
 import msgspec
 
+from api.dialects.openai.errors import error_body
 from api.dialects.openai.wire_answers import (
     Annotation,
     AnswerMessage,
@@ -26,7 +27,6 @@ from api.dialects.openai.wire_answers import (
     PromptDetails,
     Usage,
 )
-from api.dialects.openai.errors import error_body
 from api.framing import AnswerFramer
 from shared.domain import events
 from shared.domain.errors import ErrorInfo
@@ -62,6 +62,10 @@ class Completion:
         """When the job was accepted, as Unix time: its id begins with the milliseconds of that."""
         return (self.job_id.int >> 80) // 1000
 
+    def of(self, job_id: JobId) -> "Completion":
+        """Return the same of another job: of the one that was accepted before, for the same idempotency key."""
+        return replace(self, job_id=job_id)
+
 
 class ChatFramer(AnswerFramer):
     """One stream: who speaks, what is said, why it ended, what it took if that is wanted, and `[DONE]`."""
@@ -71,32 +75,39 @@ class ChatFramer(AnswerFramer):
         self.completion = completion
         self._wants_usage = wants_usage
         self._has_begun = False
-        self._has_called = False
+        self._has_words = False
+        self._calls: dict[int, int] = {}
+        """Tool calls by their provider's numbers, which may begin at 1: the SDK needs them from 0 on, without gaps."""
+        self._sources = 0
 
-    def started(self, provider: str, model: str) -> bytes:
-        """See `AnswerFramer`."""
-        return self._beginning()
+    def is_of(self, job_id: JobId) -> None:
+        """Say which job was accepted, before anything is framed."""
+        self.completion = self.completion.of(job_id)
 
     def text(self, text: str) -> bytes:
         """See `AnswerFramer`."""
-        return self._chunk(Delta(content=text))
+        beginning, self._has_words = self._beginning(content=""), True
+        return beginning + self._chunk(Delta(content=text))
 
     def reasoning(self, text: str) -> bytes:
         """See `AnswerFramer`."""
-        return self._chunk(Delta(reasoning_content=text))
+        return self._beginning() + self._chunk(Delta(reasoning_content=text))
 
     def tool_call(self, call: events.ToolCall) -> bytes:
         """See `AnswerFramer`."""
-        self._has_called = True
-        return self._chunk(Delta(tool_calls=[_called(call, index=call.index)]))
+        index = self._calls.setdefault(call.index, len(self._calls))
+        return self._beginning() + self._chunk(Delta(tool_calls=[_called(call, index=index)]))
 
     def search_results(self, found: events.SearchResults) -> bytes:
-        """See `AnswerFramer`."""
-        return self._chunk(Delta(annotations=_annotations(found.results)))
+        """See `AnswerFramer`; each source has a number, or the SDK could not add them up."""
+        annotations = _annotations(found.results, first=self._sources)
+        self._sources += len(annotations)
+        return self._beginning() + self._chunk(Delta(annotations=annotations))
 
     def completed(self, finish_reason: str) -> bytes:
-        """See `AnswerFramer`."""
-        said = self._chunk(Delta(), finish_reason=_finish(finish_reason, has_called=self._has_called))
+        """See `AnswerFramer`; an answer that says nothing and calls nothing is an empty text."""
+        last = Delta() if self._has_words or self._calls else Delta(content="")
+        said = self._beginning() + self._chunk(last, _finish(finish_reason, has_called=bool(self._calls)))
         if self._wants_usage and self.usage is not None:
             said += self._event([], usage=_usage(self.usage))
         return said + DONE
@@ -105,14 +116,14 @@ class ChatFramer(AnswerFramer):
         """See `AnswerFramer`."""
         return _sse(encode(error_body(error)))
 
-    def _beginning(self) -> bytes:
+    def _beginning(self, *, content: str | None = None) -> bytes:
         if self._has_begun:
             return b""
         self._has_begun = True
-        return self._event([ChunkChoice(Delta(role="assistant", content=""))])
+        return self._chunk(Delta(role="assistant", content=content))
 
-    def _chunk(self, delta: Delta, *, finish_reason: FinishReason | None = None) -> bytes:
-        return self._beginning() + self._event([ChunkChoice(delta, finish_reason)])
+    def _chunk(self, delta: Delta, finish_reason: FinishReason | None = None) -> bytes:
+        return self._event([ChunkChoice(delta, finish_reason)])
 
     def _event(self, choices: list[ChunkChoice], *, usage: Usage | None = None) -> bytes:
         completion = self.completion
@@ -159,8 +170,15 @@ def _called(call: events.ToolCall, *, index: int | None = None) -> CalledTool:
     )
 
 
-def _annotations(results: Sequence[events.SearchResult]) -> list[Annotation]:
-    return [Annotation(Citation(found.url, found.title or found.url)) for found in results]
+def _annotations(results: Sequence[events.SearchResult], *, first: int | None = None) -> list[Annotation]:
+    """Return sources; those of a stream are numbered, from `first` on."""
+    return [
+        Annotation(
+            url_citation=Citation(found.url, found.title or found.url),
+            index=msgspec.UNSET if first is None else first + number,
+        )
+        for number, found in enumerate(results)
+    ]
 
 
 def _finish(reason: str, *, has_called: bool) -> FinishReason:

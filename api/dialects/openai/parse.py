@@ -4,15 +4,14 @@ Intentional differences from OpenAI: images are data URLs, because nothing is fe
 not a system's; `name` of a message is ignored. A member that is unknown here goes to the provider if that knows it.
 """
 
-import base64
-import binascii
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
-from typing import Final, Literal, assert_never
+from dataclasses import dataclass
+from typing import Final, TypeVar, assert_never
 from uuid import UUID
 
-from pydantic import BaseModel
+from pydantic import BaseModel, ValidationError
 
+from api.dialects.openai.attachments import Attachment, Attachments
 from api.dialects.openai.wire import (
     AssistantMessage,
     AudioPart,
@@ -25,8 +24,8 @@ from api.dialects.openai.wire import (
     ToolMessage,
     UserMessage,
 )
+from shared.domain.commands import AudioPart as AudioOfCore
 from shared.domain.commands import (
-    MAX_INLINE_IMAGE_BYTES,
     ChatInput,
     JsonObject,
     Parameters,
@@ -35,30 +34,14 @@ from shared.domain.commands import (
     StoredMedia,
     SubmitChat,
 )
-from shared.domain.commands import AudioPart as AudioOfCore
 from shared.domain.commands import ImagePart as ImageOfCore
-from shared.domain.errors import InvalidRequest, UnsupportedMediaType
-from shared.domain.images import sniff
 from shared.domain.jobs import OnDisconnect
-from shared.domain.media import SNIFFED_BYTES, sniff_media
 
-INLINE_BYTES: Final = MAX_INLINE_IMAGE_BYTES
-"""What of all images and recordings together travels inside the job; the rest is stored first."""
-MAX_ATTACHMENTS: Final = 64
-"""Images and recordings of one request."""
 LIKELIEST: Final = 1e-6
 """What a `top_p` of 0 means: only the likeliest word. The core takes more than 0."""
 _SEPARATOR: Final = "\n"
 """Between the texts of a message that has several."""
-
-
-@dataclass(frozen=True, kw_only=True)
-class Attachment:
-    """An image or a recording to be stored before the job is accepted; `field` is where the caller put it."""
-
-    kind: Literal["image", "audio"]
-    content: bytes = field(repr=False)
-    field: str
+_Model = TypeVar("_Model", bound=BaseModel)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -90,70 +73,35 @@ class Asked:
         )
 
 
+class NotTaken(Exception):
+    """The core does not take a value; `document` is what it was shown, whose places are nearly the request's own."""
+
+    def __init__(self, error: ValidationError, document: JsonObject) -> None:
+        super().__init__(str(error.title))
+        self.error = error
+        self.document = document
+
+
 def parse(request: Request) -> Asked:
     """Return what a request asks for.
 
     Raises:
         InvalidRequest: if an image or a recording cannot be taken; `field` says which.
-        ValidationError: if the core does not take a value; its places are the request's own.
+        NotTaken: if the core does not take a value.
     """
-    attachments = _Attachments()
-    messages = [
-        _message(message, attachments, f"messages.{number}") for number, message in enumerate(request.messages)
-    ]
+    attachments = Attachments()
+    messages = [_message(message, attachments, f"messages.{number}") for number, message in enumerate(request.messages)]
     return Asked(
         model=request.model or None,
         wants_stream=bool(request.stream),
         wants_usage=bool(request.stream_options and request.stream_options.include_usage),
-        input=ChatInput.model_validate({"messages": messages}),
+        input=_taken(ChatInput, {"messages": messages}),
         parameters=_parameters(request, details=attachments.details),
         attachments=tuple(attachments.kept),
     )
 
 
-class _Attachments:
-    """Collects a request's images and recordings: small ones as they are, the others with a stand-in for their id."""
-
-    def __init__(self) -> None:
-        self.kept: list[Attachment] = []
-        self.details: set[str] = set()
-        """How closely images are to be looked at."""
-        self._inline_bytes = 0
-        self._count = 0
-
-    def image(self, part: ImagePart, place: str) -> JsonObject:
-        """Return an image as a part of the core's."""
-        place = f"{place}.image_url.url"
-        content = _content_of_url(part.image_url.url, place)
-        sniff(content, field=place)
-        if part.image_url.detail is not None:
-            self.details.add(part.image_url.detail)
-        inline = {"data": base64.b64encode(content).decode()}
-        return {"type": "image", "image": self._taken(Attachment(kind="image", content=content, field=place), inline)}
-
-    def audio(self, part: AudioPart, place: str) -> JsonObject:
-        """Return a recording as a part of the core's."""
-        place = f"{place}.input_audio.data"
-        content = _decoded(part.input_audio.data, place)
-        if sniff_media(content[:SNIFFED_BYTES], field=place).kind != "audio":
-            raise UnsupportedMediaType("This is a video, not a recording.", field=place)
-        inline = {"data": part.input_audio.data, "format": part.input_audio.format}
-        return {"type": "audio", "audio": self._taken(Attachment(kind="audio", content=content, field=place), inline)}
-
-    def _taken(self, attachment: Attachment, inline: JsonObject) -> JsonObject:
-        self._count += 1
-        if self._count > MAX_ATTACHMENTS:
-            raise InvalidRequest(
-                f"At most {MAX_ATTACHMENTS} images and recordings are taken in one request.", field=attachment.field
-            )
-        if self._inline_bytes + len(attachment.content) <= INLINE_BYTES:
-            self._inline_bytes += len(attachment.content)
-            return inline
-        self.kept.append(attachment)
-        return {"id": UUID(int=len(self.kept) - 1)}
-
-
-def _message(message: Message, attachments: _Attachments, place: str) -> JsonObject:
+def _message(message: Message, attachments: Attachments, place: str) -> JsonObject:
     match message:
         case SystemMessage():
             return {"role": "system", "content": _text_of(message.content)}
@@ -163,9 +111,7 @@ def _message(message: Message, attachments: _Attachments, place: str) -> JsonObj
             assert not isinstance(parts, str), "matched above"
             return {
                 "role": "user",
-                "content": [
-                    _part(part, attachments, f"{place}.content.{number}") for number, part in enumerate(parts)
-                ],
+                "content": [_part(part, attachments, f"{place}.content.{number}") for number, part in enumerate(parts)],
             }
         case AssistantMessage():
             return _assistant(message)
@@ -175,7 +121,7 @@ def _message(message: Message, attachments: _Attachments, place: str) -> JsonObj
             assert_never(message)
 
 
-def _part(part: TextPart | ImagePart | AudioPart, attachments: _Attachments, place: str) -> JsonObject:
+def _part(part: TextPart | ImagePart | AudioPart, attachments: Attachments, place: str) -> JsonObject:
     match part:
         case TextPart():
             return {"type": "text", "text": part.text}
@@ -202,24 +148,6 @@ def _text_of(content: str | Sequence[TextPart | RefusalPart]) -> str:
     if isinstance(content, str):
         return content
     return _SEPARATOR.join(part.text if isinstance(part, TextPart) else part.refusal for part in content)
-
-
-def _content_of_url(url: str, place: str) -> bytes:
-    head, comma, data = url.partition(",")
-    if not head.lower().startswith("data:"):
-        raise InvalidRequest(
-            "Images are sent as data URLs, as in data:image/png;base64,…: this server fetches none.", field=place
-        )
-    if not comma or not head.lower().endswith(";base64"):
-        raise InvalidRequest("A data URL of an image is like data:image/png;base64,…", field=place)
-    return _decoded(data, place)
-
-
-def _decoded(data: str, place: str) -> bytes:
-    try:
-        return base64.b64decode(data, validate=True)
-    except (binascii.Error, ValueError) as error:
-        raise InvalidRequest("This is not base64.", field=place) from error
 
 
 def _with_id(part: Part, ids: Mapping[UUID, UUID]) -> Part:
@@ -253,7 +181,14 @@ def _parameters(request: Request, *, details: set[str]) -> Parameters:
         "user": request.user,
         "options": _options(request, details),
     }
-    return Parameters.model_validate({name: value for name, value in given.items() if value is not None})
+    return _taken(Parameters, {name: value for name, value in given.items() if value is not None})
+
+
+def _taken(model: type[_Model], document: JsonObject) -> _Model:
+    try:
+        return model.model_validate(document)
+    except ValidationError as error:
+        raise NotTaken(error, document) from error
 
 
 def _sent(document: BaseModel) -> JsonObject:

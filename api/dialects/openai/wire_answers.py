@@ -35,9 +35,10 @@ class Citation(msgspec.Struct, frozen=True):
 
 
 class Annotation(msgspec.Struct, frozen=True):
-    """A source the model used."""
+    """A source the model used; `index` is in fragments only."""
 
     url_citation: Citation
+    index: int | msgspec.UnsetType = msgspec.UNSET
     type: Literal["url_citation"] = "url_citation"
 
 

@@ -50,7 +50,7 @@ def parse_upload(query: bytes, *, providers: Collection[str]) -> UploadQuery:
     if not image_name:
         raise MalformedRequest("empty image name", field="image_name")
     model = f"{llm_type}/{fields.get('model') or DEFAULT_MODEL}"
-    if not _MODEL.match(model):
+    if not _MODEL.fullmatch(model):
         raise MalformedRequest("invalid model", field="model")
     return UploadQuery(image_name=parse_name(image_name.removeprefix("/")), llm_type=llm_type, model=model)
 

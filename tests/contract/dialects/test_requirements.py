@@ -10,11 +10,23 @@ from pathlib import Path
 
 import pytest
 
+from tests.contract.dialects.api_server.requirements import API_SERVER
+from tests.contract.dialects.lite_llm_chat.requirements import LITE_LLM_CHAT
+from tests.contract.dialects.llm_backend_api.requirements import LLM_BACKEND_API
+from tests.contract.dialects.llm_service_api.requirements import LLM_SERVICE_API
 from tests.contract.dialects.requirement import Requirement
 from tests.contract.dialects.smartsip.requirements import SMARTSIP
 
 TESTS = Path(__file__).parents[2]
-SYSTEMS: dict[str, dict[str, Requirement]] = {"F000": SMARTSIP}
+SYSTEMS: dict[str, dict[str, Requirement]] = {
+    "F000": SMARTSIP,
+    "F001": API_SERVER,
+    "F002": LLM_BACKEND_API,
+    "F003": LITE_LLM_CHAT,
+    "F004": LLM_SERVICE_API,
+}
+LINES = {"F000": 25, "F001": 21, "F002": 37, "F003": 62, "F004": 22}
+"""How many features each system's checklist has."""
 
 
 def covered() -> dict[str, list[str]]:
@@ -48,5 +60,11 @@ def test_no_test_shows_a_feature_nobody_knows() -> None:
     assert {name: tests for name, tests in covered().items() if name not in known} == {}
 
 
-def test_the_manifest_of_the_first_system_is_whole() -> None:
-    assert list(SMARTSIP) == [f"F000-{number:02}" for number in range(1, 26)]
+@pytest.mark.parametrize("system", SYSTEMS)
+def test_each_manifest_is_whole(system: str) -> None:
+    assert list(SYSTEMS[system]) == [f"{system}-{number:02}" for number in range(1, LINES[system] + 1)]
+
+
+def test_what_is_decided_otherwise_is_shown_by_no_test() -> None:
+    decided = {name for requirements in SYSTEMS.values() for name, row in requirements.items() if row.decision}
+    assert {name: tests for name, tests in covered().items() if name in decided and tests} == {}

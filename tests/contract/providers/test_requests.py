@@ -140,7 +140,7 @@ async def test_only_our_own_credential_is_sent(
     assert not {"openai-organization", "openai-project"} & set(request.headers)
 
 
-@pytest.mark.covers("F000-14")
+@pytest.mark.covers("F000-14", "F003-53")
 async def test_a_configured_proxy_is_used(row: Row, server: ScriptedProvider) -> None:
     with ScriptedProvider() as proxy:
         await collect_at(row, "http://provider.invalid/base", proxy=proxy.url)

@@ -48,7 +48,7 @@ def test_an_unknown_llm_type_is_refused_in_the_old_words(query: bytes):
     assert refusal(query) == (400, "invalid llm type")
 
 
-@pytest.mark.parametrize("model", [b"a%20b", b"x" * 201, b"%0d%0aSet-Cookie:x", b"%ff%fe\x00"])
+@pytest.mark.parametrize("model", [b"a%20b", b"gpt%0a", b"x" * 201, b"%0d%0aSet-Cookie:x", b"%ff%fe\x00"])
 def test_a_model_with_spaces_or_of_no_end_is_refused(model: bytes):
     assert refusal(b"image_name=a.jpg&model=" + model) == (400, "invalid model")
 
