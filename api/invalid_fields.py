@@ -45,7 +45,8 @@ def invalid_fields(errors: Sequence[Mapping[str, Any]], document: object) -> lis
         for one in located
         if all(distance[branch] == nearest[branch[0]] for branch in one.branches)
     )
-    return list(dict.fromkeys(kept))[:MAX_REPORTED]
+    named = list(dict.fromkeys(kept)) or [InvalidField(".".join(one.path), one.message) for one in located]
+    return named[:MAX_REPORTED]
 
 
 def _locate(error: Mapping[str, Any], document: object) -> _Located:

@@ -118,7 +118,7 @@ class EventStream(Response):
             await self._send(send, b"".join(map(framer.frame, batch)) if batch else framer.heartbeat())
             if self._on_first_delta is not None:
                 self._look_for_first_delta(batch)
-        if reader.outcome is Outcome.DRAINED:
+        if reader.outcome in (Outcome.DRAINED, Outcome.GONE):
             retry_ms = random.randint(*DRAIN_RETRY_MS)  # noqa: S311 - jitter needs no secrecy
             await self._send(send, framer.closing(retry_ms=retry_ms))
         await self._send(send, b"", more=False)

@@ -29,6 +29,7 @@ PATHS: Final = {
     "MINIO_ACCESS_KEY": ("objects", "access_key"),
     "MINIO_SECRET_KEY": ("objects", "secret_key"),
     "MINIO_PUBLIC_URL": ("objects", "public_url"),
+    "OPEN_AI_KEY": ("providers", "openai", "api_key"),  # api-server's; the newer name counts where both are set
     **_OF_PROVIDERS,
     "OPENROUTER_HTTP_REFERER": ("providers", "openrouter", "headers", "HTTP-Referer"),
     "OPENROUTER_X_TITLE": ("providers", "openrouter", "headers", "X-Title"),
@@ -47,7 +48,16 @@ PATHS: Final = {
 }
 """The older systems' variables, and the setting each one is."""
 _OURS_TOO: Final = frozenset(
-    {"SECRET_KEY", "BACKEND_PORT", "CORS_ORIGINS", "APP_NAME", "APP_VERSION", "API_PREFIX", "MODEL_CACHE_TTL"}
+    {
+        "OPEN_AI_KEY",
+        "SECRET_KEY",
+        "BACKEND_PORT",
+        "CORS_ORIGINS",
+        "APP_NAME",
+        "APP_VERSION",
+        "API_PREFIX",
+        "MODEL_CACHE_TTL",
+    }
     | {"ACCESS_TOKEN_EXPIRE_MINUTES", "MAX_HISTORY_TOKENS", "DEFAULT_TOKEN_QUOTA"}
 )
 """Older names of settings that people are told by ours."""

@@ -19,6 +19,7 @@ from shared.domain.events import (
     Usage,
     encode_event,
 )
+from shared.domain.tokens import weight_of
 from shared.ports.event_log import Append
 
 MAX_FRAGMENT_CHARS: Final = 8 * 1024
@@ -57,7 +58,7 @@ class AttemptLog:
         self.is_released = False
         self.has_delta = False
         self.usage: Usage | None = None
-        self.output_chars = 0
+        self.output_weight = 0
 
     def append(self, event: Event) -> None:
         """Report an event; it is published soon, the first delta at once.
@@ -123,7 +124,7 @@ class AttemptLog:
         if not text:
             return
         self._charge(len(text) if text.isascii() else len(text.encode("utf-8", "replace")))
-        self.output_chars += len(text)
+        self.output_weight += weight_of(text)
         for start in range(0, len(text), MAX_FRAGMENT_CHARS):
             piece = text[start : start + MAX_FRAGMENT_CHARS]
             if kind is not self._fragment or self._parts_chars + len(piece) > MAX_FRAGMENT_CHARS:

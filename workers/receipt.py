@@ -1,13 +1,9 @@
 """The receipt of a cancel: how far the work was, whether the provider stops billing, and what was used."""
 
-from typing import Final
-
 from shared.domain.events import Cancelled, Usage
+from shared.domain.tokens import tokens_of
 from workers.attempt_log import AttemptLog
 from workers.services.attempt import Attempt
-
-CHARS_PER_TOKEN: Final = 4
-"""A rule of thumb for English; usage estimated by it says so."""
 
 
 def cancelled(attempt: Attempt, log: AttemptLog) -> Cancelled:
@@ -21,7 +17,7 @@ def cancelled(attempt: Attempt, log: AttemptLog) -> Cancelled:
 def estimated_usage(attempt: Attempt, log: AttemptLog) -> Usage:
     """Return about what an attempt used whose provider did not say."""
     return Usage(
-        input_tokens=-(-attempt.input_chars // CHARS_PER_TOKEN),
-        output_tokens=-(-log.output_chars // CHARS_PER_TOKEN),
+        input_tokens=tokens_of(attempt.input_weight),
+        output_tokens=tokens_of(log.output_weight),
         is_estimated=True,
     )

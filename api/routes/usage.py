@@ -103,7 +103,8 @@ def _span(query: UsageQuery) -> tuple[datetime, datetime]:
         begin = query.from_ or end - DEFAULT_SPAN
         begin, end = begin.astimezone(UTC), end.astimezone(UTC)
     except OverflowError as error:
-        raise InvalidRequest("the time lies beyond the calendar", field="to" if query.from_ is None else "from") from error
+        field = "to" if query.from_ is None else "from"
+        raise InvalidRequest("the time lies beyond the calendar", field=field) from error
     if begin > end:
         raise InvalidRequest("`from` lies after `to`", field="from")
     return begin, end

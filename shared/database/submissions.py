@@ -194,6 +194,8 @@ def _outcome(new: NewJob, verdict: str | None, existing: dict[JobId, bytes]) -> 
             return ChatBusy("an answer is being written in this chat", retry_after_s=1.0)
         case "spent":
             return TokensSpent("the tokens of this quota do not suffice for this request")
+        case "crowded" if new.turn is not None:
+            return QuotaExceeded("too much is waiting for its answer already", retry_after_s=RETRY_AFTER_S)
         case "crowded":
             return QuotaExceeded(
                 f"{new.waiting_cap} jobs are waiting in queue {new.queue} already", retry_after_s=RETRY_AFTER_S

@@ -13,9 +13,19 @@ IMAGE_TOKENS: Final = 1000
 """What one image is taken for; providers differ by more than a factor of ten."""
 
 
+def weight_of(text: str) -> int:
+    """Return the length of a text in quarters of a token: what many fragments weigh together is their sum."""
+    if text.isascii():
+        return len(text)
+    ascii_chars = len(text.encode("ascii", "ignore"))
+    return ascii_chars + ASCII_CHARS_PER_TOKEN * (len(text) - ascii_chars)
+
+
+def tokens_of(weight: int) -> int:
+    """Return about how many tokens texts of this weight have."""
+    return -(-weight // ASCII_CHARS_PER_TOKEN)
+
+
 def estimated_tokens(text: str) -> int:
     """Return about how many tokens a text has."""
-    if text.isascii():
-        return -(-len(text) // ASCII_CHARS_PER_TOKEN)
-    ascii_chars = len(text.encode("ascii", "ignore"))
-    return -(-ascii_chars // ASCII_CHARS_PER_TOKEN) + len(text) - ascii_chars
+    return tokens_of(weight_of(text))

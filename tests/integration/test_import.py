@@ -20,6 +20,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from pydantic import SecretStr
+from sqlalchemy.exc import IntegrityError
 
 from compose.checkout import CHECKOUT
 from compose.errors import CannotStart
@@ -280,6 +281,21 @@ async def test_what_is_broken_is_named_and_left_out(settings: Settings, tmp_path
         assert [one["text"] for one in kept] == ["kept", "kept too", "kept as well", "files"]
         assert [shown["url"] for one in kept for shown in one["images"]] == ["/uploads/link.png", "/uploads/page.png"]
         assert (await api.client.get("/v2/images")).json()["images"] == []
+
+
+async def test_an_import_that_breaks_off_leaves_whole_sessions_and_goes_on_later(settings: Settings, tmp_path: Path):
+    said = [message(number, "user", f"{number}", session_id=1 + number // 3) for number in range(1, 6)]
+    imported = Imported(settings, old_file(tmp_path, [session(1), session(2)], said))
+    with psycopg.connect(settings.database.conninfo, autocommit=True) as connection:
+        connection.execute("alter table message add constraint broken check (content <> '5')")
+        with pytest.raises(IntegrityError):
+            await imported.run()
+        taken = "select title, content from chat join message on chat_id = chat.id order by message.id"
+        assert connection.execute(taken).fetchall() == [("Session 1", "1"), ("Session 1", "2")]
+        assert connection.execute("select count(*) from chat").fetchone() == (1,)
+        connection.execute("alter table message drop constraint broken")
+        assert (await imported.run()).startswith("Took over 1 sessions with 3 messages")
+        assert [content for _, content in connection.execute(taken)] == ["1", "2", "3", "4", "5"]
 
 
 async def test_files_that_are_no_such_history_are_refused_in_a_sentence(settings: Settings, tmp_path: Path):

@@ -25,12 +25,12 @@ TOKENS = st.integers(0, MOST_TOKENS)
 OVERLOADED = ProviderOverloaded().info()
 
 
-def an_attempt(*, price: Price | None = None, input_chars: int = 40, is_called: bool = True) -> Attempt:
+def an_attempt(*, price: Price | None = None, input_weight: int = 40, is_called: bool = True) -> Attempt:
     """An attempt of which only what the ledger looks at is there."""
     prices = {} if price is None else {SPEC.model: price}
     parts: dict[str, Any] = dict.fromkeys(Tools.__dataclass_fields__) | {"prices": prices}
     attempt = Attempt(job_id=new_job_id(), owner_id=OwnerId(1), spec=SPEC, tools=Tools(**parts), emit=lambda _: None)
-    attempt.input_chars = input_chars
+    attempt.input_weight = input_weight
     if is_called:
         attempt.provider = cast("Provider", object())  # whoever it is, it was called
     return attempt

