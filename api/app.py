@@ -2,6 +2,7 @@
 
 import asyncio
 import contextlib
+import functools
 import signal
 import threading
 from collections.abc import AsyncGenerator, Callable
@@ -10,9 +11,11 @@ from types import FrameType
 from typing import Any, Final
 
 import structlog
-from fastapi import FastAPI
+from fastapi import APIRouter, FastAPI
 from fastapi.openapi.utils import get_openapi
+from fastapi.routing import iter_route_contexts
 from fastapi_offline import FastAPIOffline
+from starlette.routing import BaseRoute
 
 from api.dialects import DIALECTS
 from api.errors import add_error_handlers
@@ -66,13 +69,7 @@ def create_app(settings: Settings) -> FastAPI:
         redirect_slashes=False,  # devices follow no redirect
         swagger_ui_parameters={"persistAuthorization": True, "tryItOutEnabled": True, "docExpansion": "list"},
     )
-    for router in ROUTERS:
-        app.include_router(router)
-    for dialect in DIALECTS:
-        app.include_router(dialect.router)
-    for dialect in DIALECTS:
-        if dialect.api is not None:
-            app.include_router(dialect.api(settings.dialects))
+    app.router.routes.extend(_routes(settings.dialects.api_prefix))
     add_error_handlers(app)
     add_middleware(
         app,
@@ -82,6 +79,24 @@ def create_app(settings: Settings) -> FastAPI:
     )
     app.openapi = lambda: _openapi(app)
     return app
+
+
+@functools.cache
+def _routes(api_prefix: str) -> tuple[BaseRoute, ...]:
+    """Return every route, ready to be matched.
+
+    FastAPI looks at a router's routes when the first request comes, which would wait for that, and once per router that
+    was included: so once per process.
+    """
+    every = APIRouter()
+    for router in (*ROUTERS, *(dialect.router for dialect in DIALECTS)):
+        every.include_router(router)
+    for dialect in DIALECTS:
+        if dialect.api is not None:
+            every.include_router(dialect.api(api_prefix))
+    for _ in iter_route_contexts(every.routes):
+        pass
+    return tuple(every.routes)
 
 
 def _lifespan_with(settings: Settings) -> Callable[[FastAPI], contextlib.AbstractAsyncContextManager[None]]:

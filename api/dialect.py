@@ -11,7 +11,6 @@ from fastapi import APIRouter
 
 from shared.domain.errors import ErrorInfo
 from shared.domain.events import Entry, Reply
-from shared.settings_dialects import Dialects
 
 
 class Framer(Protocol):
@@ -63,8 +62,8 @@ class Dialect:
     router: APIRouter
     render_error: Callable[[ErrorInfo], RenderedError]
     """Every error of the tree, also those before a route was found by this dialect's paths."""
-    api: Callable[[Dialects], APIRouter] | None = None
-    """Routes whose address is a setting; they get what the other dialects leave."""
+    api: Callable[[str], APIRouter] | None = None
+    """Routes below a prefix that is a setting (`api_prefix`); they get what the other dialects leave."""
     new_framer: Callable[[], Framer] | None = None
     """Absent where the dialect does not stream."""
     render: Callable[[Reply], object] | None = None

@@ -80,6 +80,7 @@ async def open_front(settings: Settings) -> AsyncGenerator[Front]:
         engine = create_engine(settings.database, pool_size=8)
         stack.push_async_callback(engine.dispose)
         queries = Queries(engine)
+        stack.push_async_callback(queries.settled)
         redis = connect(settings.redis)
         stack.push_async_callback(redis.aclose)
         submissions = Submissions(settings.database)

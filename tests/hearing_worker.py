@@ -36,6 +36,7 @@ async def hearing_worker(
         yield runtime
     finally:
         if hearing is not None:
+            await runtime.give_back()  # as a worker that stops does, rather than in the middle of a statement
             await end(hearing)
         await ears.aclose()
         await runtime.close()

@@ -114,6 +114,7 @@ class Runtime:
         closers = self._closers
         closers.push_async_callback(self.redis.aclose)
         closers.push_async_callback(self._engine.dispose)
+        closers.push_async_callback(self._queries.settled)
         closers.callback(self._objects.close)
         for provider in self._providers.values():
             closers.push_async_callback(provider.close)

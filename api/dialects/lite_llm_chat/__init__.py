@@ -16,7 +16,6 @@ from api.dialects.lite_llm_chat import chat_routes, other_routes, session_routes
 from api.dialects.lite_llm_chat.asking import JSON
 from api.dialects.lite_llm_chat.frame import render_error
 from shared.domain.errors import ErrorInfo
-from shared.settings_dialects import Dialects
 
 
 async def _speak(connection: HTTPConnection) -> None:
@@ -28,10 +27,10 @@ def _render_error(error: ErrorInfo) -> RenderedError:
     return RenderedError(status=status, body=body, media_type=JSON)
 
 
-def _api(settings: Dialects) -> APIRouter:
+def _api(prefix: str) -> APIRouter:
     """Return the routes below the prefix; what is not among them is refused last."""
     routers = (other_routes.router, session_routes.router, chat_routes.router)
-    api = APIRouter(prefix=settings.api_prefix, dependencies=[Depends(_speak)])
+    api = APIRouter(prefix=prefix, dependencies=[Depends(_speak)])
     for router in routers:
         api.include_router(router)
     api.include_router(other_routes.refusing_all_but(*routers))

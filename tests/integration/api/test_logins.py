@@ -135,9 +135,9 @@ async def test_an_unknown_name_takes_as_long_as_a_wrong_password_and_one_guess_t
 
 
 async def seconds(api: Served, name: str, *, status: int = 401) -> float:
-    began = time.perf_counter()
+    began = time.process_time()
     assert (await log_in(api, name, "wrong")).status_code == status
-    return time.perf_counter() - began
+    return time.process_time() - began
 
 
 async def test_what_is_typed_where_the_name_belongs_is_not_stored(api: Served, settings: Settings):
