@@ -33,7 +33,13 @@ app.add_typer(device.app)
 app.add_typer(import_history.app)
 
 WHOLE_SUITE: Final = (
-    ["--numprocesses=3", "--dist=loadfile", "-m", "not alone"],  # most tests wait more than they compute
+    [
+        "--numprocesses=3",
+        "--dist=loadfile",
+        "--no-loadscope-reorder",
+        "-m",
+        "not alone",
+    ],  # most tests wait more than they compute
     ["-m", "alone"],
 )
 PYTEST_INTERRUPTED: Final = 2

@@ -57,7 +57,7 @@ class Done:
         parts = [f"{did} {self.sessions} sessions with {self.messages} messages and {self.stored} files"]
         parts += [f"{self.known} sessions were there already"] if self.known else []
         parts += [f"{self.linked} files are kept as addresses"] if self.linked else []
-        parts += [f"{self.broken} things were left out"] if self.broken else []
+        parts += [f"left out: {self.broken}"] if self.broken else []
         return "; ".join(parts) + "."
 
 

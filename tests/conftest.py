@@ -16,6 +16,7 @@ from tests.databases import Databases
 from tests.quick_settings import settings_for
 from tests.stack import TestStack, administer, database_named, make_bucket, sqlalchemy_url
 
+LONGEST = ("tests/e2e/", "tests/integration/test_benchmarks.py", "tests/integration/workers/test_worker_process.py")
 PRODUCTION_NAMES = (
     *PATHS,
     *("HTTPS_PROXY", "ALL_PROXY", "http_proxy", "https_proxy", "all_proxy"),
@@ -30,6 +31,11 @@ def pytest_configure() -> None:
         is_ours = name.startswith("SMARTSIP_") and not name.startswith("SMARTSIP_TEST_")
         if is_ours or name in PRODUCTION_NAMES:
             del os.environ[name]
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Begin with the files that take longest, so that none is left for the end, when the others have nothing to do."""
+    items.sort(key=lambda item: not item.nodeid.startswith(LONGEST))
 
 
 def pytest_collection_finish() -> None:

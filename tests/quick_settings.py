@@ -39,11 +39,11 @@ def settings_for(
 
 
 def quick_clocks() -> Clocks:
-    """Return clocks at a tenth of the defaults, and providers' clocks short enough to wait for."""
+    """Return clocks at about a tenth of the defaults, and providers' clocks short enough to wait for."""
     return Clocks(
         lease=timedelta(seconds=1.5),
         renew_every=timedelta(seconds=0.5),
-        sweep_every=timedelta(seconds=0.1),
+        sweep_every=timedelta(seconds=0.2),
         ring_again_after=timedelta(seconds=3),
         idle_look=timedelta(seconds=0.2),
         heartbeat=timedelta(seconds=1.5),

@@ -129,7 +129,7 @@ async def test_sessions_are_taken_over_with_their_files_and_go_on(settings: Sett
     async with served(settings) as api, hearing_worker(settings), client_of(api, "anna") as anna:
         imported = Imported(settings, file, owner="anna", uploads=uploads)
         assert await imported.run() == (
-            "Took over 1 sessions with 5 messages and 3 files; 2 files are kept as addresses; 1 things were left out."
+            "Took over 1 sessions with 5 messages and 3 files; 2 files are kept as addresses; left out: 1."
         )
         assert imported.reported == [f"message 5: there is no file {uploads / 'gone.png'}; kept as an address"]
         (listed,) = (await anna.get("/api/v1/sessions")).json()
@@ -343,7 +343,7 @@ async def test_the_command_says_what_it_did(settings: Settings, tmp_path: Path):
     environment["PYTHONPATH"] = str(CHECKOUT)
     running = await asyncio.create_subprocess_exec(*command, cwd=tmp_path, env=environment, stdout=PIPE, stderr=PIPE)
     said, reported = await running.communicate()
-    assert said.decode() == "Took over 1 sessions with 1 messages and 0 files; 1 things were left out.\n"
+    assert said.decode() == "Took over 1 sessions with 1 messages and 0 files; left out: 1.\n"
     assert reported.decode().splitlines() == [
         "message 2 of session 1: the role 'robot' is none; left out",
         "Session 1 of 1 …",
