@@ -33,13 +33,8 @@ app.add_typer(device.app)
 app.add_typer(import_history.app)
 
 WHOLE_SUITE: Final = (
-    [
-        "--numprocesses=3",
-        "--dist=loadfile",
-        "--no-loadscope-reorder",
-        "-m",
-        "not alone",
-    ],  # most tests wait more than they compute
+    # Three on two cores, because many tests wait more than they compute; in the order of tests/conftest.py.
+    ["--numprocesses=3", "--dist=loadfile", "--no-loadscope-reorder", "-m", "not alone"],
     ["-m", "alone"],
 )
 PYTEST_INTERRUPTED: Final = 2
