@@ -79,6 +79,10 @@ def _tokens(row: _Said) -> int:
 
 async def _earlier(attempt: Attempt, row: _Said) -> PromptMessage:
     """Return a message of an earlier turn; what it showed and cannot be shown (any more) is named instead."""
+    signatures = tuple(row.signatures or ())
+    if not row.media or row.role == "assistant":  # nearly all: a long chat has hundreds of them
+        words = (PromptText(row.content),)
+        return PromptMessage(row.role, words, reasoning=row.reasoning or "", signatures=signatures)
     try:
         if not _takes(attempt, row):
             raise UnsupportedMediaType
@@ -86,14 +90,14 @@ async def _earlier(attempt: Attempt, row: _Said) -> PromptMessage:
     except (NotFound, ImageRefused, MediaRefused, PayloadTooLarge, UnsupportedMediaType):
         _log.info("history_without_media", message_role=row.role)
         said = PromptMessage(row.role, (PromptText(f"{row.content}\n{GONE}".strip()),))
-    return msgspec.structs.replace(said, reasoning=row.reasoning or "", signatures=tuple(row.signatures or ()))
+    return msgspec.structs.replace(said, signatures=signatures)
 
 
 def _takes(attempt: Attempt, row: _Said) -> bool:
     """Whether the provider takes all that a message shows: it may not be the one that it was first shown to."""
     provider = attempt.tools.providers.get(attempt.spec.provider_name)
     kinds = {reference["type"] for reference in row.media} - {"image"}
-    return provider is None or row.role == "assistant" or kinds <= provider.media
+    return provider is None or kinds <= provider.media
 
 
 def _message(row: _Said) -> Message:
