@@ -31,6 +31,10 @@ LONGEST_PAUSE_S: Final = 0.5
 SESSION: Final = (
     # unnest() is estimated at a few rows: a generic plan probes the primary key, which is right for every batch.
     "set plan_cache_mode = force_generic_plan",
+    # A plan made while a table was empty, or was counted when it was, would read it whole for every row, also when it
+    # is not empty any more. Every statement here has the indexes that it needs.
+    "set enable_seqscan = off",
+    "set enable_bitmapscan = off",
     "set jit = off",
 )
 TRANSIENT_CLASSES: Final = ("08", "40", "53", "57", "25006")

@@ -121,8 +121,8 @@ job = Table(
     Index("job_turns", "chat_id", "turn", "id", postgresql_where=text("chat_id is not null and state in (0, 1, 2)")),
     Index(
         "job_idempotency",
-        "owner_id",
         "idempotency_key",
+        "owner_id",
         unique=True,
         postgresql_where=text("idempotency_key is not null"),
     ),

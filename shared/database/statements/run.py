@@ -3,15 +3,17 @@
 Claims are committed synchronously like the rest: a crash of the server that forgot one would give its fence to the
 next runner as well, and readers would see two runners' events under one attempt.
 
-`worker_id is not distinct from` says what `=` would, and cannot be looked up in `job_running`: jobs are found by their
-ids, not by reading everything that their worker runs.
+Rows of `job` and `job_body` are looked up one by one, whatever the planner believes about these tables (it may have
+counted them when they were empty): by `any`, or by subqueries that it cannot turn into joins, hence `offset 0`.
+`worker_id is not distinct from` and `state + 0` say what the plain column would, and cannot be looked up in
+`job_running` or `job_ready`: jobs are found by their ids, not by reading everything that runs or waits.
 """
 
 from typing import Final
 
 _CLAIMED: Final = """
     job.id, job.owner_id, job.queue, job.kind, job.fence, job.attempts, job.losses, job.deadline, job.created_at,
-    job.started_at, job_body.payload, job.chat_id, job.turn,
+    job.started_at, (select payload from job_body where job_body.id = job.id), job.chat_id, job.turn,
     case when job.fence > 1 then (
         select case when setback.fence = job.fence - 1 then setback.what else 'released' end
         from job_setback as setback where setback.job_id = job.id order by setback.fence desc, setback.id desc limit 1
@@ -19,11 +21,14 @@ _CLAIMED: Final = """
 """
 
 CLAIM: Final = f"""
+with bell as materialized (
+    select * from unnest(%b::uuid[], %b::bigint[], %b::bool[]) as bell(id, worker_id, is_solo)
+)
 update job
 set state = 1, fence = job.fence + 1, worker_id = bell.worker_id, started_at = clock_timestamp(), rung_at = null
-from unnest(%b::uuid[], %b::bigint[], %b::bool[]) as bell(id, worker_id, is_solo), worker, job_body
-where job.id = bell.id and job_body.id = bell.id and worker.id = bell.worker_id
-  and job.state = 0 and job.run_after is null and job.cancel_requested_at is null
+from bell, worker
+where job.id = any(array(select id from bell)) and job.id = bell.id and worker.id = bell.worker_id
+  and job.state + 0 = 0 and job.run_after is null and job.cancel_requested_at is null
   and job.deadline > clock_timestamp() and worker.lease_until > clock_timestamp()
   and (job.losses < %b or bell.is_solo)
 returning {_CLAIMED}
@@ -33,8 +38,8 @@ returning {_CLAIMED}
 FIND_CLAIMS: Final = f"""
 select {_CLAIMED}
 from unnest(%b::uuid[], %b::bigint[]) as bell(id, worker_id)
-join job on job.id = bell.id and job.worker_id = bell.worker_id and job.state = 1
-join job_body on job_body.id = job.id
+cross join lateral (select * from job where job.id = bell.id offset 0) as job
+where job.worker_id = bell.worker_id and job.state = 1
 """  # noqa: S608 - made of this module's constants only
 """Returns what the worker holds of these jobs: how a claim whose answer was lost is found again."""
 
@@ -47,7 +52,8 @@ with ending as materialized (
 ), ended as (
     update job set state = ending.state, ended_at = clock_timestamp()
     from ending
-    where job.id = ending.id and job.fence = ending.fence and job.state = 1
+    where job.id = any(array(select id from ending)) and job.id = ending.id
+      and job.fence = ending.fence and job.state + 0 = 1
       and job.worker_id is not distinct from ending.worker_id
     returning job.id, job.owner_id, job.kind, job.chat_id, job.turn
 ), found as (
@@ -79,7 +85,8 @@ with ending as materialized (
         lost_tokens, is_estimated, cost
     )
     select ended.id, ended.owner_id, ended.kind, job_body.client, job_body.key_id, used.*
-    from ended join ending using (id) join job_body using (id)
+    from ended join ending using (id)
+    cross join lateral (select client, key_id from job_body where job_body.id = ended.id offset 0) as job_body
     cross join lateral jsonb_to_record(ending.charge::jsonb) as used(
         model text, input_tokens bigint, output_tokens bigint, reasoning_tokens bigint, cached_tokens bigint,
         lost_tokens bigint, is_estimated bool, cost numeric
@@ -104,8 +111,8 @@ returning id
 FIND_ENDS: Final = """
 select job.id
 from unnest(%b::uuid[], %b::int[], %b::bigint[], %b::smallint[]) as ending(id, fence, worker_id, state)
-join job on job.id = ending.id and job.fence = ending.fence and job.worker_id = ending.worker_id
-    and job.state = ending.state
+cross join lateral (select * from job where job.id = ending.id offset 0) as job
+where job.fence = ending.fence and job.worker_id = ending.worker_id and job.state = ending.state
 """
 """Returns the jobs that this very runner has ended this very way: its answer was lost, not its claim."""
 

@@ -1,6 +1,8 @@
 """Accepting jobs: one statement per batch, so that all that belongs to an accepted job is one transaction.
 
 That is its row and body, the idempotency key, what is said in its chat and what is reserved of quotas for it.
+Rows are looked up one by one, whatever the planner believes about the tables (it may have counted them when they were
+empty): `offset 0` keeps it from joining them instead, `owner_id + 0` from reading all jobs of an owner for one key.
 Arrays are always `%b`: psycopg's text form of them takes its type from the first values that it sees.
 """
 
@@ -35,10 +37,10 @@ with asked as materialized (
 ), fresh as materialized (
     select asked.*, row_number() over (partition by owner_id, queue order by place) as rank
     from asked
-    where not exists (select from job where job.id = asked.id)
+    where not exists (select from job where job.id = asked.id offset 0)
       and not exists (
           select from job
-          where job.owner_id = asked.owner_id and job.idempotency_key = asked.idempotency_key
+          where job.idempotency_key = asked.idempotency_key and job.owner_id + 0 = asked.owner_id offset 0
       )
 ), crowd as materialized (
     select line.owner_id, line.queue, counted.waiting
@@ -107,7 +109,7 @@ with asked as materialized (
     where admitted.messages is not null
 ), used as (
     update chat set updated_at = clock_timestamp()
-    where id in (select chat_id from admitted join accepted using (id) where chat_id is not null)
+    where id = any(array(select chat_id from admitted join accepted using (id) where chat_id is not null))
 ), reserved as (
     insert into reservation (job_id, owner_id, subjects, input_tokens, output_tokens)
     select admitted.id, admitted.owner_id, array_agg(drawn.subject), admitted.input_tokens, admitted.output_tokens
@@ -136,14 +138,13 @@ that wait for earlier ones, a chat may have 100.
 """
 
 FIND_JOBS: Final = """
-select asked.id, existing.id, job_body.request_hash
+select asked.id, existing.id, (select request_hash from job_body where job_body.id = existing.id)
 from unnest(%b::uuid[], %b::bigint[], %b::text[]) as asked(id, owner_id, idempotency_key)
 cross join lateral (
     select job.id from job where job.id = asked.id
-    union
+    union all
     select job.id from job
-    where job.owner_id = asked.owner_id and job.idempotency_key = asked.idempotency_key
+    where job.idempotency_key = asked.idempotency_key and job.owner_id + 0 = asked.owner_id
 ) as existing
-join job_body on job_body.id = existing.id
 """
-"""Returns (asked id, existing id, the existing job's request hash)."""
+"""Returns (asked id, existing id, the existing job's request hash), twice where both id and key are the job's."""

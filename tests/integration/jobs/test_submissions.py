@@ -1,5 +1,5 @@
 import asyncio
-from collections.abc import Callable, Sequence
+from collections.abc import AsyncIterator, Callable, Sequence
 from datetime import timedelta
 
 import pytest
@@ -101,9 +101,17 @@ async def test_a_lost_answer_is_not_a_replay(submissions: Submissions, database:
     assert await submissions.insert(new) == Inserted(new.id, is_replay=False)
 
 
-async def test_two_processes_with_the_same_keys_in_opposite_order_do_not_deadlock(settings: Settings) -> None:
-    one, two = Submissions(settings.database), Submissions(settings.database)
-    await asyncio.gather(one.open(), two.open())
+@pytest.fixture
+async def other_submissions(settings: Settings) -> AsyncIterator[Submissions]:
+    others = Submissions(settings.database)
+    yield others
+    await others.close()
+
+
+async def test_two_processes_with_the_same_keys_in_opposite_order_do_not_deadlock(
+    submissions: Submissions, other_submissions: Submissions
+) -> None:
+    one, two = submissions, other_submissions
     for round_ in range(10):
         keys = [f"{round_}-{number}" for number in range(200)]
         mine = [a_job(key=key) for key in keys]
@@ -113,7 +121,6 @@ async def test_two_processes_with_the_same_keys_in_opposite_order_do_not_deadloc
         assert len(winners) == 400
         assert len({winner.id for winner in winners}) == 200
         assert sum(not winner.is_replay for winner in winners) == 200
-    await asyncio.gather(one.close(), two.close())
 
 
 async def test_the_cap_holds_within_a_batch(submissions: Submissions) -> None:
