@@ -12,7 +12,7 @@ import pytest_asyncio
 
 from shared.domain.dispense import BUILT_IN_PROMPTS, DEFAULT_PROMPT, SCHEMA
 from tests.e2e.system import System, whole_system
-from tests.firmware import Device, frames_for
+from tests.firmware import Answer, Device, frames_for
 from tests.images import photo
 from tests.scripted_provider import ScriptedProvider, ollama_stream, openai_stream
 from tests.stack import TestStack
@@ -66,6 +66,11 @@ def encoded(content: bytes) -> str:
     return base64.b64encode(content).decode()
 
 
+def said_in(answer: Answer) -> str:
+    """Return an answer without the blanks that keep a connection alive while a busy machine thinks (`Clocks`)."""
+    return answer.body.lstrip(b" ").decode()
+
+
 async def newest_image(system: System) -> dict[str, Any]:
     async with system.client() as client:
         listed = (await client.get("/v2/images")).json()["images"]
@@ -82,7 +87,7 @@ async def test_a_provider_that_speaks_openais_is_asked_about_the_photo(
     device: Device, provider: ScriptedProvider, jpeg: bytes, llm_type: str, model: str, path: str
 ) -> None:
     answer = await device.touch(NAME, jpeg, llm_type=llm_type, model=model)
-    assert (answer.status, answer.body.decode()) == (200, CUP)
+    assert (answer.status, said_in(answer)) == (200, CUP)
     (exchange,) = provider.exchanges
     asked = exchange.json
     content = asked["messages"][-1]["content"]
@@ -99,7 +104,7 @@ async def test_a_provider_that_speaks_openais_is_asked_about_the_photo(
 @pytest.mark.covers("F000-04", "F000-05", "F000-13")
 async def test_ollama_is_asked_about_the_photo(device: Device, provider: ScriptedProvider, jpeg: bytes) -> None:
     answer = await device.touch(NAME, jpeg, llm_type="ollama", model="llama3.2-vision:90b")
-    assert (answer.status, answer.body.decode()) == (200, CUP)
+    assert (answer.status, said_in(answer)) == (200, CUP)
     exchange = provider.exchanges[-1]
     asked = exchange.json
     assert (exchange.path, asked["model"], asked["format"]) == ("/api/chat", "llama3.2-vision:90b", SCHEMA)

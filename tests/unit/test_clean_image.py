@@ -6,7 +6,7 @@ import signal
 from collections.abc import AsyncIterator
 
 import pytest
-from hypothesis import HealthCheck, given, settings
+from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
 from PIL import Image, ImageChops
 
@@ -288,6 +288,7 @@ SOURCES = (
 
 @settings(max_examples=200, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(st.sampled_from(SOURCES), st.lists(st.tuples(st.integers(0, 10_000), st.binary(min_size=1, max_size=6))))
+@example(images.photo_with_comment_between_scans(), [(795, b"\0\0")])  # hides where the comment begins
 async def test_a_damaged_image_is_cleaned_or_refused(
     decoder: ImageDecoder, content: bytes, patches: list[tuple[int, bytes]]
 ) -> None:

@@ -2,6 +2,9 @@
 
 Pillow reads markers up to the first scan. Comments and EXIF may stand between scans as well, and a second photo behind
 the end, so this walks the whole file (ITU T.81 annex B).
+
+Where a damaged byte has hidden a segment's marker, the segment counts as pixels, which a decoder skips. Its text gives
+it away; binary remarks (a position in EXIF, say) between the scans of a damaged file would not be noticed.
 """
 
 import re
@@ -10,6 +13,8 @@ from typing import Final
 _MARKER: Final = re.compile(rb"\xff++([\x01-\xfe])")
 _AFTER_A_SCAN: Final = re.compile(rb"\xff[\x01-\xcf\xd8-\xfe]")
 """What ends a scan: inside it FF is followed by 00 or by a restart marker (D0 to D7)."""
+_TEXT: Final = re.compile(rb"[\x20-\x7e]{20}")
+"""What pixels do not look like: by chance once in some 100 MB, and then the picture is only made anew."""
 _END: Final = 0xD9
 _START_OF_SCAN: Final = 0xDA
 _OF_THE_PICTURE: Final = frozenset({0xC0, 0xC1, 0xC2, 0xC4, 0xDB, 0xDD, _START_OF_SCAN})
@@ -51,11 +56,16 @@ def without_remarks(content: bytes) -> bytes | None:
 
 
 def _end_of(code: int, content: bytes, position: int) -> int | None:
-    """Return where a segment ends whose body ends at `position`: a scan's pixels follow its header."""
+    """Return where a segment ends whose body ends at `position`: a scan's pixels follow its header.
+
+    None if they do not end, or hold text.
+    """
     if code != _START_OF_SCAN:
         return position
     marker = _AFTER_A_SCAN.search(content, position)
-    return None if marker is None else marker.start()
+    if marker is None or _TEXT.search(content, position, marker.start()):
+        return None
+    return marker.start()
 
 
 def _is_harmless(code: int, body: bytes) -> bool:
