@@ -160,12 +160,13 @@ async def _insert(raw: Raw, batch: Sequence[NewJob]) -> dict[JobId, str]:
     drafts = [(new.owner_id, new.draft) for new in batch if new.draft is not None]
     if not chats and not drafts:
         return dict(await (await raw.execute(INSERT_JOBS, _columns(batch), binary=True)).fetchall())
-    async with raw.transaction():
+    async with raw.pipeline(), raw.transaction():  # sent as one: what would be five round trips is one
         if chats:
             await raw.execute(LOCK_CHATS, (chats,))
         if drafts:
             await _lock_quotas(raw, drafts)
-        return dict(await (await raw.execute(INSERT_JOBS, _columns(batch), binary=True)).fetchall())
+        inserted = await raw.execute(INSERT_JOBS, _columns(batch), binary=True)
+    return dict(await inserted.fetchall())
 
 
 async def _lock_quotas(raw: Raw, drafts: Sequence[tuple[OwnerId, Draft]]) -> None:
