@@ -1,7 +1,8 @@
 """Time to first token through every surface, in turns within one run: what a dialect costs beside our own API.
 
 `python -m benchmarks.surfaces` starts a private system and a mock provider, as `smartsip bench` does. One client per
-surface asks one after the other, each in its turn, so that whatever else the machine does meets all alike.
+surface asks one after the other, each in its turn, so that whatever else the machine does meets all alike. The owner
+has a quota, because a client of api-server always has: every surface reserves tokens of it.
 """
 
 import argparse
@@ -38,6 +39,8 @@ class Surfaces:
 
     async def every(self) -> dict[str, Ask]:
         """Return how each surface is asked, our own first."""
+        quota = {"limit_tokens": 1_000_000_000}
+        (await self._client.put("/v2/quotas/owner", json=quota, headers=self._headers)).raise_for_status()
         chat = await self._post("/v2/chats", {"title": "bench", "model": f"openai/{MODEL}"})
         conversation = await self._old_conversation()
         message = {"role": "user", "content": PROMPT}

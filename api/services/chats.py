@@ -143,16 +143,13 @@ class ChatStore:
         Raises:
             NotFound: if the owner has no such chat (made through that surface).
         """
-        statement = statements.chats(owner_id)
-        if origin is not None:
-            statement = statement.where(table.c.origin == origin.value)
         if chat_id is not None:
-            statement = statement.where(table.c.id == chat_id)
-        elif number is not None:
-            statement = statement.where(table.c.number == number)
+            given: dict[str, object] = {"id": chat_id}
         else:
-            statement = statement.where(table.c.external_id == external_id)
-        rows = await self._queries.rows(statement)
+            given = {"external_id": external_id} if number is None else {"number": number}
+        if origin is not None:
+            given["origin"] = origin.value
+        rows = await self._queries.rows(statements.chat_by(*given), {"owner_id": owner_id, **given})
         if not rows:
             raise no_such_chat()
         return _chat(rows[0])

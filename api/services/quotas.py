@@ -2,7 +2,7 @@
 
 import re
 import time
-from collections.abc import Mapping
+from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any, Final
@@ -88,10 +88,9 @@ class QuotaStore:
         """
         if not await self.may_apply(payer):
             return None
-        opens = (
-            {} if payer.client_limit is None or payer.client is None else {of_client(payer.client): payer.client_limit}
-        )
-        left = await self._left(payer, opens)
+        left = await self._left(payer)
+        opens = {subject: limit for subject, limit in _beginnings(payer) if subject not in left}
+        left |= opens
         if not left:
             return None
         wanted = max_output_tokens or MOST_OUTPUT_TOKENS
@@ -150,10 +149,9 @@ class QuotaStore:
         """Look anew whether an owner has quotas when it matters next."""
         self._has_any.pop(owner_id, None)
 
-    async def _left(self, payer: Payer, opens: Mapping[str, int]) -> dict[str, int]:
+    async def _left(self, payer: Payer) -> dict[str, int]:
         rows = await self._queries.rows(statements.quotas(payer.owner_id, payer.subjects))
-        known = {quota.subject: quota.left_tokens for quota in map(_quota, rows)}
-        return {**opens, **known}
+        return {quota.subject: quota.left_tokens for quota in map(_quota, rows)}
 
     async def _any_of(self, owner_id: OwnerId) -> bool:
         until, has_any = self._has_any.get(owner_id, (0.0, False))
@@ -161,6 +159,12 @@ class QuotaStore:
             has_any = bool(await self._queries.rows(statements.quotas(owner_id).limit(1)))
             self._has_any[owner_id] = (time.monotonic() + self._believed_for_s, has_any)
         return has_any
+
+
+def _beginnings(payer: Payer) -> Iterator[tuple[str, int]]:
+    """Give the quota that a payer has from the first request on, and what it begins with."""
+    if payer.client is not None and payer.client_limit is not None:
+        yield of_client(payer.client), payer.client_limit
 
 
 def no_such_quota() -> NotFound:
