@@ -19,9 +19,11 @@ from shared.domain.events import (
     Expired,
     Failed,
     ImageStored,
+    Noted,
     Progress,
     Queued,
     Reasoning,
+    Rerouted,
     Restarted,
     Result,
     SearchResults,
@@ -56,7 +58,7 @@ class DeviceView:
                 return Failed(ErrorInfo(code=error.code, title=error.title, status=error.status))
             case Text() | Reasoning() | ToolCall() | SearchResults() | Signature() | Usage():
                 return None
-            case ImageStored() | VideoStored():
+            case ImageStored() | VideoStored() | Noted() | Rerouted():
                 return None
             case _:
                 assert_never(entry.event)

@@ -15,6 +15,7 @@ from shared.domain.events import (
     Failed,
     ImageStored,
     Reasoning,
+    Rerouted,
     Restarted,
     SearchResults,
     Signature,
@@ -67,6 +68,8 @@ class AnswerFramer:
                 return (
                     self._end(self.failed(INTERRUPTED)) if self._has_said else self.started(event.provider, event.model)
                 )
+            case Rerouted() as event:
+                return self.started(event.provider, event.model)
             case Text() as event:
                 return self._say(self.text(event.text))
             case Reasoning() as event:

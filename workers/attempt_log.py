@@ -10,8 +10,10 @@ from shared.domain.events import (
     TERMINAL,
     Entry,
     Event,
+    Noted,
     Progress,
     Reasoning,
+    Rerouted,
     Restarted,
     Started,
     TerminalEvent,
@@ -29,7 +31,7 @@ MAX_APPEND_BYTES: Final = 256 * 1024
 ENTRY_BYTES: Final = 48
 """What an entry costs beyond its text: the ends of the JSON, the place in a list."""
 
-_NOT_DELTAS: Final = (Started, Restarted, Progress, Usage)
+_NOT_DELTAS: Final = (Started, Restarted, Noted, Rerouted, Progress, Usage)
 
 _Fragment: TypeAlias = type[Text] | type[Reasoning]
 

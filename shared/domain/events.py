@@ -91,6 +91,24 @@ class VideoStored(msgspec.Struct, frozen=True, tag="video_stored"):
     size_bytes: int
 
 
+class Noted(msgspec.Struct, frozen=True, tag="noted"):
+    """Something about how the answer came about that its reader may want to know, and need not act on.
+
+    `code` is for programs (`parameter_dropped`, `parameter_changed`, `answer_repaired`, …), `text` for people.
+    """
+
+    code: str
+    text: str
+
+
+class Rerouted(msgspec.Struct, frozen=True, tag="rerouted"):
+    """Another model was asked than the one before, of which nothing had been heard; `reason` says why, for people."""
+
+    provider: str
+    model: str
+    reason: str
+
+
 class Progress(msgspec.Struct, frozen=True, tag="progress", omit_defaults=True):
     """How far long work has come: `fraction` from 0 to 1 where it is known."""
 
@@ -156,6 +174,8 @@ Event: TypeAlias = (
     | Signature
     | ImageStored
     | VideoStored
+    | Noted
+    | Rerouted
     | Progress
     | Usage
     | Result
@@ -174,8 +194,8 @@ class Finish(msgspec.Struct, frozen=True, tag="finish"):
     reason: str
 
 
-Delta: TypeAlias = Text | Reasoning | ToolCall | SearchResults | Signature | Usage | Finish
-"""What a provider may yield."""
+Delta: TypeAlias = Text | Reasoning | ToolCall | SearchResults | Signature | Noted | Usage | Finish
+"""What a provider may yield, beside what has no place in a log (`workers.providers.base`)."""
 
 
 class Cursor(NamedTuple):
@@ -252,6 +272,7 @@ class Reply(msgspec.Struct, omit_defaults=True):
     signatures: list[str] = []
     images: list[ImageStored] = []
     videos: list[VideoStored] = []
+    notes: list[Noted] = []
     usage: Usage | None = None
     result: dict[str, Any] | None = None  # as in Result.data
     provider: str | None = None
@@ -290,6 +311,11 @@ def fold(events: Iterable[Event]) -> Reply:  # noqa: C901 - one arm per event is
                 reply.images.append(event)
             case VideoStored():
                 reply.videos.append(event)
+            case Noted():
+                reply.notes.append(event)
+            case Rerouted():
+                reply.provider, reply.model = event.provider, event.model
+                reply.notes.append(Noted("rerouted", event.reason))
             case Usage():
                 reply.usage = event
             case Result():

@@ -57,8 +57,20 @@ class PromptAudio(msgspec.Struct, frozen=True):
         return f"PromptAudio({len(self.content)} bytes of {self.media_type})"
 
 
+class GeneratedImage(msgspec.Struct, frozen=True):
+    """An image that a provider made: as bytes, or at a URL of the provider's that will expire."""
+
+    content: bytes | None = None
+    url: str | None = None
+
+    def __repr__(self) -> str:
+        return f"GeneratedImage({len(self.content)} bytes)" if self.content is not None else "GeneratedImage(a URL)"
+
+
 PromptMedia: TypeAlias = PromptImage | PromptVideo | PromptAudio
 PromptPart: TypeAlias = PromptText | PromptMedia
+ProviderDelta: TypeAlias = Delta | GeneratedImage
+"""What a provider may yield: what is reported as it is, and images, of which only references are."""
 Role: TypeAlias = Literal["system", "user", "assistant", "tool"]
 
 
