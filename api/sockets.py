@@ -83,6 +83,7 @@ class JobSocket:
         self._show = show
         self._followed: dict[JobId, _Followed] = {}
         self._work: set[asyncio.Task[None]] = set()
+        self._cancelling: set[asyncio.Task[None]] = set()
         self._sending = asyncio.Lock()
         self._send_timeout_s = front.settings.clocks.send.total_seconds()
         self._verdict: asyncio.Future[int | None] = asyncio.get_running_loop().create_future()
@@ -157,7 +158,7 @@ class JobSocket:
     async def _hear_about_one(self, job_id: JobId) -> None:
         async for message in self._messages():
             if isinstance(message, Cancel) and message.job_id == job_id:
-                self._start(self._cancel(job_id))
+                self._cancelling.add(self._start(self._cancel(job_id)))
             else:
                 error = InvalidRequest("on this socket there is one job, which may be cancelled; many are at /v2/ws")
                 await self._send_error(error, message.job_id)
@@ -228,6 +229,8 @@ class JobSocket:
 
     async def _pump_only(self, reader: Reader) -> None:
         await self._pump(reader)
+        if self._cancelling:  # whose answer the client waits for: the end of the job may overtake it
+            await asyncio.wait(self._cancelling)
         if reader.outcome is not Outcome.DRAINED:
             self._end(DONE)
 

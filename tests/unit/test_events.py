@@ -97,7 +97,7 @@ def test_an_event_is_one_line_of_json_that_names_its_type(event: Event) -> None:
 
 def test_every_event_has_a_strategy_here() -> None:
     tags = {strategy_for.__struct_config__.tag for strategy_for in get_args(Event)}
-    assert len(tags) == len(EVENTS) == 17
+    assert len(tags) == len(EVENTS) == 19
 
 
 @given(before=st.lists(events), after=st.lists(events.filter(lambda event: not isinstance(event, Started | Restarted))))
