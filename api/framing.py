@@ -4,6 +4,7 @@ A dialect has no word for "forget what I said": when a later attempt begins afte
 its own form of an error, and never goes on with another answer's words.
 """
 
+from abc import ABC, abstractmethod
 from typing import Final
 
 from shared.domain.errors import DeadlineExceeded, ErrorInfo, ProviderError
@@ -33,7 +34,7 @@ CANCELLED: Final = ErrorInfo(code="cancelled", title="The answer was cancelled",
 EXPIRED: Final = DeadlineExceeded("Nobody could begin with the answer in time.").info()
 
 
-class AnswerFramer:
+class AnswerFramer(ABC):
     """Base of dialects' framers: one method per thing that can be said, each empty unless a dialect says it."""
 
     media_type: str = "text/event-stream"
@@ -134,9 +135,9 @@ class AnswerFramer:
         """The answer is whole; `usage` is what it took."""
         return b""
 
+    @abstractmethod
     def failed(self, error: ErrorInfo) -> bytes:
-        """There will be no whole answer."""
-        raise NotImplementedError
+        """There will be no whole answer: what the stream ends in, in the dialect's own form."""
 
     def _say(self, frame: bytes) -> bytes:
         if frame:

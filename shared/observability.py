@@ -26,6 +26,8 @@ QUIET: Final = {
     "asyncio": logging.WARNING,
 }
 """Libraries that say more than an operator wants to read."""
+REFUSED_HANDSHAKE: Final = "ASGI callable returned without completing handshake."
+"""Uvicorn's error for each WebSocket that was refused on purpose; our own line of the request says so."""
 
 
 def set_up_logging(*, log_format: LogFormat = "auto", log_level: str = "info", stream: TextIO | None = None) -> None:
@@ -67,6 +69,8 @@ def set_up_logging(*, log_format: LogFormat = "auto", log_level: str = "info", s
         logger = logging.getLogger(name)
         logger.handlers, logger.propagate = [], True
         logger.setLevel(max(level, root.level))
+    uvicorn_errors = logging.getLogger("uvicorn.error")
+    uvicorn_errors.filters = [lambda record: record.msg != REFUSED_HANDSHAKE]
 
 
 def redact_event(_logger: WrappedLogger, _method: str, event: EventDict) -> EventDict:

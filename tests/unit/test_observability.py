@@ -11,7 +11,7 @@ import structlog
 from hypothesis import given
 from hypothesis import strategies as st
 
-from shared.observability import set_up_logging
+from shared.observability import REFUSED_HANDSHAKE, set_up_logging
 from shared.redaction import redact, redact_text
 
 
@@ -63,6 +63,14 @@ def test_chatty_libraries_are_quiet(log: io.StringIO) -> None:
     for name in ("uvicorn.access", "celery.worker", "alembic.runtime.migration"):
         logging.getLogger(name).info("said at length")
     assert lines(log) == []
+
+
+def test_a_refused_handshake_is_no_error_of_the_server(log: io.StringIO) -> None:
+    uvicorn = logging.getLogger("uvicorn.error")
+    uvicorn.error(REFUSED_HANDSHAKE)
+    uvicorn.error("ASGI callable should return None, but returned '%s'.", 1)
+    (line,) = log.getvalue().splitlines()
+    assert "should return None" in line
 
 
 def test_a_traceback_is_logged_without_secrets(log: io.StringIO) -> None:

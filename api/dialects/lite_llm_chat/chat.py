@@ -20,12 +20,12 @@ from api.dialects.lite_llm_chat.sessions import ORIGIN, no_such_session, session
 from api.dialects.lite_llm_chat.wire import ChatAnswer
 from api.errors import Reported
 from api.front import Front
-from api.services.chat_deletion import delete_chat
+from api.services.chat_deletion import delete_if_unused
 from api.services.chats import ChatView, NewChat
 from api.services.turns import Said, TurnRequest, prepare_turn
 from api.services.watch import ClientLeft
 from shared.database.submissions import NewJob
-from shared.domain.errors import NotFound, SmartSipError
+from shared.domain.errors import SmartSipError
 from shared.domain.ids import OwnerId
 from shared.domain.jobs import OnDisconnect
 
@@ -86,10 +86,7 @@ async def _session(front: Front, caller: Caller, asked: AskedChat, known: ChatVi
 
 async def _forget_if_unused(front: Front, owner_id: OwnerId, chat_id: UUID) -> None:
     try:
-        if (await front.chats.find(owner_id, chat_id=chat_id)).messages == 0:
-            await delete_chat(front, owner_id, chat_id)
-    except NotFound:
-        return
+        await delete_if_unused(front, owner_id, chat_id)
     except SmartSipError as error:
         _log.warning("unused_session_stays", chat_id=str(chat_id), error=error.code)
 
