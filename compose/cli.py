@@ -35,7 +35,7 @@ app.add_typer(import_history.app)
 WHOLE_SUITE: Final = (
     # Three on two cores, because many tests wait more than they compute; in the order of tests/conftest.py.
     ["--numprocesses=3", "--dist=loadfile", "--no-loadscope-reorder", "-m", "not alone"],
-    ["-m", "alone"],
+    ["-m", "alone", "tests/e2e"],  # where all of these are: collecting everything takes ten seconds
 )
 PYTEST_INTERRUPTED: Final = 2
 

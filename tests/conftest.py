@@ -35,6 +35,8 @@ def pytest_configure() -> None:
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """Begin with the files that take longest, so that none is left for the end, when the others have nothing to do."""
+    elsewhere = [item.nodeid for item in items if item.get_closest_marker("alone") and "tests/e2e/" not in item.nodeid]
+    assert not elsewhere, f"tests that are to run alone are looked for in tests/e2e: {elsewhere}"
     items.sort(key=lambda item: not item.nodeid.startswith(LONGEST))
 
 

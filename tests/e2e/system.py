@@ -20,11 +20,13 @@ from shared.domain.events import Event, Reply, fold
 from shared.domain.jobs import TERMINAL
 from tests.quick_settings import ADMIN_TOKEN, quick_clocks
 from tests.scripted_provider import ScriptedProvider
-from tests.stack import TestStack, eventually, make_bucket, migrated_database
+from tests.stack import TestStack, administer, database_named, eventually, make_bucket
 
 CHECKOUT = Path(__file__).parents[2]
 MODEL = "openai/scripted"
 _event = msgspec.json.Decoder[Event](Event)
+_templates: dict[str, str] = {}
+"""By server, the database that is cloned for each system."""
 
 
 class ConnectionBroke(Exception):
@@ -128,7 +130,7 @@ class System:
 async def whole_system(
     stack: TestStack, provider: ScriptedProvider, log_file: Path, **extra: str
 ) -> AsyncGenerator[System]:
-    """Migrate, start an api and one worker; stop everything in the end and show the log where a test failed."""
+    """Migrate and start an api; stop everything in the end and show the log where a test failed."""
     clocks = {
         f"SMARTSIP_CLOCKS__{name.upper()}": str(value.total_seconds()) for name, value in iter(quick_clocks()) if value
     }
@@ -136,7 +138,6 @@ async def whole_system(
         "PATH": os.environ.get("PATH", os.defpath),
         "PYTHONPATH": str(CHECKOUT),
         "REDIS_URL": stack.redis_url,
-        "DATABASE_URL": migrated_database(stack, name=f"whole_{os.urandom(6).hex()}"),
         "MINIO_ENDPOINT_URL": stack.objects.endpoint_url,
         "MINIO_ACCESS_KEY": stack.objects.access_key,
         "MINIO_SECRET_KEY": stack.objects.secret_key,
@@ -153,7 +154,7 @@ async def whole_system(
     with log_file.open("w") as log:
         system = System(stack, provider, environment, free_port(), log)
         try:
-            assert await asyncio.to_thread(system.run("migrate").wait, 30) == 0
+            environment["DATABASE_URL"] = await asyncio.to_thread(_migrated_database, system)
             await system.api(system.port)
             yield system
         except BaseException:
@@ -161,6 +162,20 @@ async def whole_system(
             raise
         finally:
             system.end()
+
+
+def _migrated_database(system: System) -> str:
+    """Make a database as `smartsip migrate` makes it, which runs once for each server, and return its URL."""
+    server_url = system.stack.database_url
+    if server_url not in _templates:
+        template = f"template_{os.urandom(6).hex()}"
+        administer(server_url, f'create database "{template}"')
+        system.environment["DATABASE_URL"] = database_named(server_url, template)
+        assert system.run("migrate").wait(60) == 0
+        _templates[server_url] = template
+    name = f"whole_{os.urandom(6).hex()}"
+    administer(server_url, f'create database "{name}" template "{_templates[server_url]}" strategy file_copy')
+    return database_named(server_url, name)
 
 
 def _show(log_file: Path) -> None:
