@@ -12,6 +12,7 @@ from api.hub import StreamHub
 from api.services.accounts import AccountStore
 from api.services.chats import ChatStore
 from api.services.devices import DeviceStore
+from api.services.first_tokens import FirstTokenReader
 from api.services.keys import KeyStore
 from api.services.models import ModelLists
 from api.services.profiles import ProfileStore
@@ -25,6 +26,7 @@ from shared.adapters.celery_upkeep import CeleryUpkeep
 from shared.adapters.minio_object_store import MinioObjectStore
 from shared.adapters.redis_connection import connect
 from shared.adapters.redis_event_log import RedisEventLog
+from shared.adapters.redis_first_tokens import RedisFirstTokens
 from shared.adapters.redis_subscriber import Subscriber
 from shared.database.control import JobControl
 from shared.database.engine import create_engine
@@ -67,6 +69,7 @@ class Front:
     chats: ChatStore
     quotas: QuotaStore
     models: ModelLists
+    first_tokens: FirstTokenReader
     accounts: AccountStore
     tickets: Tickets
     background: Background
@@ -141,6 +144,7 @@ async def open_front(settings: Settings) -> AsyncGenerator[Front]:
                 default_model=settings.default_model,
                 cached_for=clocks.model_cache,
             ),
+            first_tokens=FirstTokenReader(RedisFirstTokens(redis, prefix)),
             accounts=accounts,
             tickets=Tickets(sealer, lifetime=clocks.ticket),
             background=background,

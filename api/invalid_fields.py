@@ -60,6 +60,9 @@ def _locate(error: Mapping[str, Any], document: object) -> _Located:
     current = document
     for position, part in enumerate(location):
         is_last_and_absent = error["type"] == "missing" and position == len(location) - 1
+        if location[position + 1 : position + 2] == [part] and _calls_itself(current, part):
+            branches.append((tuple(path), str(part)))
+            continue
         found, current = _step(current, part)
         if found or is_last_and_absent:
             path.append(str(part))
@@ -68,6 +71,11 @@ def _locate(error: Mapping[str, Any], document: object) -> _Located:
     if error["type"].startswith("union_tag_"):
         path.append(str(error["ctx"]["discriminator"]).strip("'"))
     return _Located(tuple(path), tuple(branches), _message(error))
+
+
+def _calls_itself(current: object, name: str | int) -> bool:
+    """Whether this is a member of a tagged union, told by a name that one of its own members has as well."""
+    return isinstance(current, dict) and cast("dict[Any, object]", current).get("type") == name
 
 
 def _step(current: object, part: str | int) -> tuple[bool, object]:

@@ -95,7 +95,7 @@ def mock_provider(folder: Path) -> Generator[tuple[int, Child]]:
     program = python("mock provider", "benchmarks.mock_provider", "--port", str(port), log=folder / "mock.log")
     provider = spawn(program)
     try:
-        wait_until(lambda: _answers(port), provider)
+        wait_until(lambda: answers(port), provider)
         yield port, provider
     finally:
         provider.terminate()
@@ -173,7 +173,8 @@ async def _register(system: System, count: int, model: str) -> list[DeviceKeys]:
         return [DeviceKeys(device.service_address, device.access_key, device.secret_key) for device in devices]
 
 
-def _answers(port: int) -> bool:
+def answers(port: int) -> bool:
+    """Return whether somebody listens on a loopback port."""
     try:
         socket.create_connection(("127.0.0.1", port), timeout=1.0).close()
     except OSError:

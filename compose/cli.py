@@ -77,10 +77,13 @@ def test(context: typer.Context) -> None:
     """Run the tests, on real servers of their own; everything after it goes to pytest.
 
     Without anything after it the whole suite runs: in three processes first, then what needs the machine for itself.
+    Two servers that only tests need are installed before that, once; where it fails, their tests say so.
 
     Example: smartsip test tests/unit -k settings
     """
     code = 0
+    if not context.args:
+        subprocess.call([sys.executable, "-m", "tests.peers.install"], cwd=CHECKOUT)
     for arguments in [context.args] if context.args else WHOLE_SUITE:
         code = max(code, subprocess.call([sys.executable, "-m", "pytest", *arguments], cwd=CHECKOUT))
         if code == PYTEST_INTERRUPTED:

@@ -15,12 +15,11 @@ from api.front import Front
 from api.media_body import ReceivedFile
 from api.services.uploads import Uploaded, upload_any
 from compose.old_history import Report
-from shared.domain.chats import IMAGE_URL, media_ref
+from shared.domain.chats import IMAGE_URL, MEDIA_URL, media_ref
 from shared.domain.errors import InvalidRequest, PayloadTooLarge
 from shared.domain.ids import OwnerId
 
 PREFIX: Final = "/uploads/"
-MEDIA_URL: Final = "/v2/media/{media_id}/content"
 MAX_ADDRESS_CHARS: Final = 2000
 _NAME: Final = re.compile(r"[A-Za-z0-9_-][A-Za-z0-9._-]{0,200}")
 _DATA_URL: Final = re.compile(r"data:[\w.+/;=-]*;base64,(.*)", re.ASCII | re.IGNORECASE | re.DOTALL)

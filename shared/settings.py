@@ -33,6 +33,8 @@ from shared.providers_known import KNOWN
 from shared.settings_devices import buckets_and_owners, checked_buckets, checked_profiles, with_names
 from shared.settings_dialects import Access, Dialects, Price, check_jwt_secret
 from shared.settings_errors import sentence_for_unreadable, sentences_for
+from shared.settings_fallbacks import Fallbacks, check_fallbacks
+from shared.settings_file import place_in
 from shared.settings_groups import Clocks, Limits, Seconds, SettingsGroup
 from shared.settings_providers import Address, ProviderEndpoint, configured, with_known, with_longer_waits, with_proxy
 from shared.settings_sources import Nested, complete_endpoints, from_variables, listed, read_yaml
@@ -169,6 +171,18 @@ class Settings(SettingsGroup):
         prices:
           openai/gpt-4o-mini: {input: 0.15, cached_input: 0.075, output: 0.6}
     """
+    fallbacks: Fallbacks = Field(default_factory=dict[str, tuple[str, ...]])
+    """Who is asked in a model's place where it cannot answer, in this order: see `docs/limits.md`.
+
+    Meant for `config.yaml`:
+
+        fallbacks:
+          openai/gpt-4o: [openrouter/openai/gpt-4o, ollama/llava]
+          deepseek/*: [siliconflow/deepseek-ai/DeepSeek-V3]    # every other model of the provider
+    """
+    fetch_remote_media: bool = False
+    """Whether workers fetch images, videos and recordings that callers name by URL: from public addresses only, but
+    then this system's own address is seen, and its bandwidth used, by whomever they name (`docs/media.md`)."""
     host: str = "127.0.0.1"
     port: int = Field(default=8888, ge=0, le=65535)
     allowed_origins: Annotated[tuple[str, ...], NoDecode] = ()
@@ -246,6 +260,11 @@ class Settings(SettingsGroup):
         checked_buckets(self.device_buckets, our_own=self.objects.bucket)
         return self
 
+    @model_validator(mode="after")
+    def _fallbacks_can_be_called(self) -> "Settings":
+        check_fallbacks(self.fallbacks, configured=self.configured_providers)
+        return self
+
     @field_validator("allowed_origins", "trusted_proxies", mode="before")
     @classmethod
     def _split(cls, values: object) -> object:
@@ -275,7 +294,8 @@ def load_settings() -> Settings:
         return _with_defaults(_Loaded())  # pyright: ignore[reportCallIssue] - its sources give the values
     except ValidationError as error:
         problems = error.errors(include_url=False, include_input=False)
-        sentences = {sentence for problem in problems for sentence in sentences_for(problem)}
+        file = _configuration_path({**dotenv_values(ENV_FILE), **os.environ})
+        sentences = {sentence for problem in problems for sentence in sentences_for(problem, file)}
         raise SettingsError("\n".join(sorted(sentences))) from None  # the cause would show what was typed
     except SourceError as error:
         raise SettingsError(sentence_for_unreadable(str(error))) from None
@@ -327,10 +347,13 @@ class _Values(PydanticBaseSettingsSource):
         return self._values
 
 
+def _configuration_path(variables: Mapping[str, str | None]) -> Path:
+    return Path(variables.get(CONFIG_FILE_VARIABLE) or "config.yaml")
+
+
 def _configuration_file(variables: Mapping[str, str | None]) -> Nested:
-    named = variables.get(CONFIG_FILE_VARIABLE)
-    file = Path(named or "config.yaml")
-    if not named and not file.exists():
+    file = _configuration_path(variables)
+    if not variables.get(CONFIG_FILE_VARIABLE) and not file.exists():
         return {}
     try:
         values = read_yaml(file)
@@ -338,7 +361,10 @@ def _configuration_file(variables: Mapping[str, str | None]) -> Nested:
         raise SettingsError(str(error)) from error
     unknown = sorted(str(name) for name in values if name not in Settings.model_fields)
     if unknown:
-        raise SettingsError("\n".join(f"There is no setting {name} (in {file}): correct its name." for name in unknown))
+        places = {name: place_in(file, [name]) or f"in {file}" for name in unknown}
+        raise SettingsError(
+            "\n".join(f"There is no setting {name} ({place}): correct its name." for name, place in places.items())
+        )
     return values
 
 

@@ -1,14 +1,18 @@
 """Problems with settings, as sentences a person can act on: they name what to set and never show what was set."""
 
 import re
+from pathlib import Path
 from typing import Final
 
 from pydantic_core import ErrorDetails
 
+from shared.settings_file import place_in
 from shared.settings_sources import variable_for
 
 NAME_THEMSELVES: Final = ("SMARTSIP_", "DATABASE_URL", "REDIS_URL", "The profile ")
 """How the texts of checks begin that name their setting already."""
+BY_MODEL: Final = (("fallbacks",), ("prices",))
+"""Settings whose parts are named by models: no variable can be."""
 WHAT_IT_IS: Final = {
     "REDIS_URL": "it says where Redis is, as in redis://:password@host:6379/0",
     "DATABASE_URL": "it says where PostgreSQL is, as in postgresql://user:password@host:5432/smartsip",
@@ -24,18 +28,21 @@ SECTIONS: Final[dict[tuple[int | str, ...], tuple[str, ...]]] = {
 """Sections that nothing was set of, and the variables that make them."""
 
 
-def sentences_for(problem: ErrorDetails) -> list[str]:
-    """Return what a person must know about one problem pydantic found."""
+def sentences_for(problem: ErrorDetails, file: Path) -> list[str]:
+    """Return what a person must know about one problem pydantic found; `file` is the configuration file."""
     path, kind = problem["loc"], problem["type"]
     if path[:1] == ("profiles",) and len(path) > 1:
         return [_sentence_for_profile(problem)]
     name = variable_for(path)
+    if path[:1] in BY_MODEL and len(path) > 1:
+        name = f"{variable_for(path[:1])} ({'.'.join(str(part) for part in path[1:])})"
     if kind == "missing":
         names = SECTIONS.get(path, (name,))
         return [f"{each} is not set: {WHAT_IT_IS.get(each, 'it is required')}." for each in names]
     if kind == "extra_forbidden":
         dotted = ".".join(str(part) for part in path)
-        return [f"There is no setting {name} ({dotted} in config.yaml): correct its name."]
+        place = place_in(file, path) or "config.yaml"
+        return [f"There is no setting {name} ({dotted} in {place}): correct its name."]
     text = problem["msg"].removeprefix("Value error, ")
     if kind == "value_error" and text.startswith(NAME_THEMSELVES):
         return [f"{text}."]

@@ -49,6 +49,11 @@ class Clocks(SettingsGroup):
     provider_first_delta: Seconds = timedelta(seconds=120)
     provider_idle: Seconds = timedelta(seconds=60)
     """Between two deltas; comments and keep-alives do not count."""
+    provider_images: Seconds = timedelta(minutes=5)
+    """How long one call for pictures may take; they come all at once."""
+    order_look: Seconds = timedelta(seconds=5)
+    """Between two looks at a film that was ordered, three times as long once it takes long; and how often workers look
+    for orders whose jobs are over, to cancel them."""
     retry_base: Seconds = timedelta(seconds=1)
     """First pause before a failed attempt is tried again, where the provider gave no hint; doubled each time."""
     retry_cap: Seconds = timedelta(seconds=60)
@@ -72,6 +77,8 @@ class Clocks(SettingsGroup):
     """How far a device's clock may be off where it signs its uploads: what AWS allows."""
     decode_image: Seconds = timedelta(seconds=5)
     """CPU and wall time a worker's subprocess may spend on one image."""
+    fetch_media: Seconds = timedelta(seconds=30)
+    """How long a job may spend on fetching all that its messages show from elsewhere."""
     image_ready: Seconds = timedelta(seconds=10)
     """How long a request for an image that nobody has opened yet waits for that."""
 

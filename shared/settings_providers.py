@@ -2,7 +2,7 @@
 
 from collections.abc import Mapping
 from datetime import timedelta
-from typing import Annotated
+from typing import Annotated, TypeAlias
 
 from pydantic import AfterValidator, BeforeValidator, Field, SecretStr, StringConstraints
 
@@ -17,6 +17,38 @@ HeaderName = Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9-]{1,64}$")]
 HeaderText = Annotated[str, StringConstraints(pattern=r"^[\x20-\x7e]{0,500}$")]
 
 
+PerMinute: TypeAlias = Annotated[int, Field(ge=1, le=1_000_000_000)]
+
+
+class ProviderLimits(SettingsGroup):
+    """What all workers together ask of one provider at most, with each key; what is not set is not limited."""
+
+    concurrency: Annotated[int, Field(ge=1, le=100_000)] | None = None
+    """Calls at a time."""
+    requests_per_minute: PerMinute | None = None
+    tokens_per_minute: PerMinute | None = None
+    """In and out together: estimated before a call, and counted after it."""
+    batch_share: float = Field(default=0.5, gt=0, le=1)
+    """The part of each of these that batches may use; at least one call at a time, or a minute."""
+
+    def for_batches(self) -> "ProviderLimits":
+        """Return what batches may use of it."""
+        shares = {
+            name: None if limit is None else max(1, int(limit * self.batch_share))
+            for name, limit in (
+                ("concurrency", self.concurrency),
+                ("requests_per_minute", self.requests_per_minute),
+                ("tokens_per_minute", self.tokens_per_minute),
+            )
+        }
+        return self.model_copy(update=shares)
+
+    @property
+    def is_unlimited(self) -> bool:
+        """Whether nothing is limited."""
+        return self.concurrency is None and self.requests_per_minute is None and self.tokens_per_minute is None
+
+
 class ProviderEndpoint(SettingsGroup):
     """Where a provider is and how to get in. A provider without an endpoint here is not configured."""
 
@@ -26,6 +58,7 @@ class ProviderEndpoint(SettingsGroup):
     """May hold a password, hence not shown."""
     headers: dict[HeaderName, HeaderText] = Field(default_factory=dict[str, str], repr=False)
     """Sent with every request, as OpenRouter's `HTTP-Referer` and `X-Title`."""
+    limits: ProviderLimits = ProviderLimits()
 
     @property
     def has_key(self) -> bool:
@@ -67,4 +100,5 @@ def with_longer_waits(clocks: Clocks, timeout: timedelta) -> Clocks:
     """Return clocks that wait for a provider at least so long, where they were not set themselves."""
     waits = {"provider_first_delta": clocks.provider_first_delta, "provider_idle": clocks.provider_idle}
     longer = {name: timeout for name, wait in waits.items() if name not in clocks.model_fields_set and timeout > wait}
-    return clocks.model_copy(update=longer)
+    # Not as if they were set: who needs still longer (`workers.providers.clocks`) gets it.
+    return Clocks.model_construct(_fields_set=set(clocks.model_fields_set), **(dict(clocks) | longer))

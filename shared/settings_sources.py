@@ -30,6 +30,10 @@ PATHS: Final = {
     "MINIO_SECRET_KEY": ("objects", "secret_key"),
     "MINIO_PUBLIC_URL": ("objects", "public_url"),
     "OPEN_AI_KEY": ("providers", "openai", "api_key"),  # api-server's; the newer name counts where both are set
+    "GOOGLE_GEMINI_BASE_URL": ("providers", "gemini", "base_url"),  # as Google's SDK calls it
+    "ARK_API_KEY": ("providers", "doubao", "api_key"),
+    "XAI_API_KEY": ("providers", "grok", "api_key"),
+    "GOOGLE_API_KEY": ("providers", "gemini", "api_key"),
     **_OF_PROVIDERS,
     "OPENROUTER_HTTP_REFERER": ("providers", "openrouter", "headers", "HTTP-Referer"),
     "OPENROUTER_X_TITLE": ("providers", "openrouter", "headers", "X-Title"),
@@ -50,6 +54,10 @@ PATHS: Final = {
 _OURS_TOO: Final = frozenset(
     {
         "OPEN_AI_KEY",
+        "GOOGLE_GEMINI_BASE_URL",
+        "ARK_API_KEY",
+        "XAI_API_KEY",
+        "GOOGLE_API_KEY",
         "SECRET_KEY",
         "BACKEND_PORT",
         "CORS_ORIGINS",

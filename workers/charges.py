@@ -22,15 +22,15 @@ def charge_of(attempt: Attempt, log: AttemptLog, reply: Reply, *, losses: int) -
     """Return the entry; None where no provider was called, now or by an attempt that was lost.
 
     A lost attempt (its process died) had sent its input; what it had got for it nobody knows, so that it counts with
-    the input alone.
+    the input alone. Counted is the model that was asked last; those before it said nothing.
     """
     if attempt.provider is None and not losses:
         return None
     usage = _used(attempt, log, reply)
-    price = attempt.tools.prices.get(attempt.spec.model)
+    price = attempt.tools.prices.get(attempt.model)
     lost_tokens = (usage.input_tokens or estimated_usage(attempt, log).input_tokens) * losses
     return Charge(
-        model=attempt.spec.model,
+        model=attempt.model,
         input_tokens=usage.input_tokens,
         output_tokens=usage.output_tokens,
         reasoning_tokens=usage.reasoning_tokens,

@@ -9,8 +9,16 @@ from shared.domain.commands import JobSpec, StoredImage, VisionTask
 from shared.domain.dispense import Dispense, Observation
 
 
-def finding_of(spec: JobSpec, result: dict[str, Any] | None) -> Finding | None:  # JSON, as events.Result carries it
-    """Return the row; None for other kinds, for photos that are not stored, and where there is no result."""
+def finding_of(
+    spec: JobSpec,
+    result: dict[str, Any] | None,  # JSON, as events.Result carries it
+    *,
+    model: str | None = None,
+) -> Finding | None:
+    """Return the row; `model` is who answered, where it was not the one that was asked for.
+
+    None for other kinds, for photos that are not stored, and where there is no result.
+    """
     task = spec.input
     if result is None or not isinstance(task, VisionTask) or not isinstance(task.image, StoredImage):
         return None
@@ -18,7 +26,7 @@ def finding_of(spec: JobSpec, result: dict[str, Any] | None) -> Finding | None: 
     observed = dispense.observed or Observation()
     return Finding(
         image_id=task.image.id,
-        model=spec.model,
+        model=model or spec.model,
         prompt=dispense.prompt,
         profile=dispense.profile,
         volume=dispense.volume,

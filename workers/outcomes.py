@@ -5,6 +5,8 @@ from dataclasses import dataclass
 from datetime import timedelta
 from typing import Final, Literal, TypeAlias
 
+import msgspec
+
 from shared.domain.errors import (
     DeadLetter,
     DeadlineExceeded,
@@ -18,11 +20,15 @@ from shared.settings import Clocks
 
 
 class Park(Exception):
-    """A service waits for something outside: the job gives its slot back and is tried again after a while."""
+    """A service waits for something outside: the job gives its slot back and is tried again after a while.
 
-    def __init__(self, run_after_s: float) -> None:
+    `error` is what the job ends with where it cannot wait so long.
+    """
+
+    def __init__(self, run_after_s: float, error: SmartSipError | None = None) -> None:
         super().__init__(f"waiting {run_after_s:g} s")
         self.run_after_s = run_after_s
+        self.error = error
 
 
 @dataclass(frozen=True)
@@ -87,7 +93,7 @@ def deadline_passed() -> Outcome:
 def went_wrong(error: Exception, standing: Standing, clocks: Clocks) -> Outcome:
     """Decide what follows an error: another try before the first delta if the error may pass, else the end."""
     if isinstance(error, Park):
-        return Parks(error.run_after_s)
+        return _parked(error, standing)
     known = error if isinstance(error, SmartSipError) else Internal()
     info = known.info()
     may_pass = known.retryable or isinstance(known, Internal)
@@ -101,9 +107,16 @@ def went_wrong(error: Exception, standing: Standing, clocks: Clocks) -> Outcome:
     return GoesBack("failed", info, pause_s)
 
 
+def _parked(park: Park, standing: Standing) -> Outcome:
+    if park.error is not None and timedelta(seconds=park.run_after_s) >= standing.remaining:
+        return Ends(Failed(park.error.info()))
+    return Parks(park.run_after_s)
+
+
 def _dead_letter(last: ErrorInfo, *, tries: int) -> ErrorInfo:
+    """Return the end of a job that failed too often, with the status of how it failed last."""
     detail = f"Tried {tries} times. The last try failed with {last.code}: {last.detail or last.title}"
-    return DeadLetter(detail, field=last.field).info()
+    return msgspec.structs.replace(DeadLetter(detail, field=last.field).info(), status=last.status)
 
 
 def _backoff_s(attempts: int, clocks: Clocks) -> float:

@@ -50,6 +50,10 @@ class Publisher:
         log.close()
         self._dirty.pop(log, None)
 
+    def leave(self, log: AttemptLog) -> None:
+        """Take nothing more of an attempt that ended without an end, and send what it said."""
+        log.close()
+
     async def settled(self) -> None:
         """Wait until nothing is left to send."""
         await self._idle.wait()

@@ -103,11 +103,14 @@ class Runner:
 
     async def _attempt(self, running: Running, claim: Claim, worker_id: WorkerId) -> None:
         log = self._publisher.open(claim.id, claim.fence)
+        outcome: Outcome | None = None
         try:
             outcome = await self._outcome(running, claim, log)
             await self._conclude(running, claim, worker_id, log, outcome)
         finally:
-            if not log.is_released:
+            if isinstance(outcome, Parks) and running.stop is not Stop.LEASE_LOST:
+                self._publisher.leave(log)  # how far it is, is all that its readers hear for a while
+            elif not log.is_released:
                 self._publisher.forget(log)
             self._ringer.nudge(claim.queue)
 
@@ -129,7 +132,13 @@ class Runner:
     def _attempt_at(self, claim: Claim, spec: JobSpec, log: AttemptLog) -> Attempt:
         turn = None if claim.chat_id is None or claim.turn is None else Turn(claim.chat_id, claim.turn)
         return Attempt(
-            job_id=claim.id, owner_id=claim.owner_id, spec=spec, tools=self._tools, emit=log.append, turn=turn
+            job_id=claim.id,
+            owner_id=claim.owner_id,
+            spec=spec,
+            tools=self._tools,
+            emit=log.append,
+            turn=turn,
+            queue=claim.queue,
         )
 
     def _failure(self, error: Exception, claim: Claim, log: AttemptLog) -> Outcome:
@@ -169,7 +178,7 @@ class Runner:
             state=state,
             reply=encode_reply(reply),
             archive=await _archive(entries, log.size_bytes),
-            finding=None if attempt is None else finding_of(attempt.spec, reply.result),
+            finding=None if attempt is None else finding_of(attempt.spec, reply.result, model=attempt.model),
             answer=None if claim.chat_id is None else answer_of(reply, outcome.event),
             charge=None if attempt is None else charge_of(attempt, log, reply, losses=claim.losses),
         )
@@ -281,6 +290,7 @@ def _beginning(claim: Claim, spec: JobSpec) -> Started | Restarted:
 
 def _tell(error: Exception) -> None:
     if isinstance(error, Park):
+        _log.info("job_waits", run_after_s=error.run_after_s, why=None if error.error is None else error.error.detail)
         return
     if isinstance(error, SmartSipError):
         _log.info("attempt_failed", code=error.code, detail=error.detail)

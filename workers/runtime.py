@@ -14,6 +14,8 @@ from shared.adapters.celery_job_queue import CeleryJobQueue
 from shared.adapters.minio_object_store import MinioObjectStore
 from shared.adapters.redis_connection import connect
 from shared.adapters.redis_event_log import RedisEventLog
+from shared.adapters.redis_first_tokens import RedisFirstTokens
+from shared.adapters.redis_limits import RedisProviderLimits
 from shared.adapters.redis_subscriber import Subscriber
 from shared.database.claims import Claims
 from shared.database.engine import create_engine
@@ -24,15 +26,21 @@ from shared.domain.jobs import Queue
 from shared.encryption import Sealer
 from shared.ending import end
 from shared.settings import Settings
+from workers.gate import Gate
 from workers.lease import LeaseKeeper
+from workers.providers.studios import build_studios
 from workers.providers.table import build_providers
 from workers.publisher import Publisher
 from workers.runner import Runner
 from workers.running import Stop
 from workers.services.attempt import Tools
 from workers.services.decode_image import ImageDecoder
+from workers.services.fetch_url import THE_WEB
+from workers.services.first_tokens import FirstTokens
+from workers.services.left_orders import watch_left_orders
 from workers.services.refresh_models import refresh_models
 from workers.services.table import SERVICES
+from workers.waking import Waker
 
 LETTING_GO_S: Final = 10.0
 """How long jobs that are given back may take to be written, before the process leaves them to the sweep."""
@@ -66,19 +74,32 @@ class Runtime:
         )
         self._providers = build_providers(settings.endpoints)
         self._queries = Queries(self._engine)
+        self._first_tokens = FirstTokens()
+        self._gate = Gate(
+            RedisProviderLimits(self.redis, settings.redis.prefix, lease=settings.clocks.lease),
+            settings.endpoints,
+            settings.clocks,
+            wake=Waker(self._queries, self._ringer).wake,
+        )
+        self._tools = Tools(
+            providers=self._providers,
+            objects=self._objects,
+            queries=self._queries,
+            decoder=self._decoder,
+            clocks=settings.clocks,
+            sealer=Sealer(settings.master_key),
+            prices=settings.prices,
+            gate=self._gate,
+            fallbacks=settings.fallbacks,
+            first_tokens=self._first_tokens,
+            web=THE_WEB if settings.fetch_remote_media else None,
+            studios=build_studios(settings.endpoints),
+        )
         self.runner = Runner(
             claims=self._claims,
             publisher=self._publisher,
             ringer=self._ringer,
-            tools=Tools(
-                providers=self._providers,
-                objects=self._objects,
-                queries=self._queries,
-                decoder=self._decoder,
-                clocks=settings.clocks,
-                sealer=Sealer(settings.master_key),
-                prices=settings.prices,
-            ),
+            tools=self._tools,
             services=SERVICES,
         )
         self.lease = LeaseKeeper(
@@ -126,7 +147,13 @@ class Runtime:
         closers.push_async_callback(self._subscriber.close)
         await self._subscriber.start()
         closers.push_async_callback(self._ringer.close)
+        closers.push_async_callback(self._gate.close)
+        await self._gate.look()
+        self.background(self._gate.run(), "gate")
+        self.background(watch_left_orders(self._tools), "left_orders")
         self.background(self._publisher.run(), "publisher")
+        counts = RedisFirstTokens(self.redis, self.settings.redis.prefix)
+        self.background(self._first_tokens.tell(counts), "first_tokens")
 
     async def refresh_models(self, provider: str) -> None:
         """Ask a provider for its models, and note what it says."""

@@ -10,6 +10,11 @@ from shared.domain.events import StopsBilling
 from shared.domain.jobs import Kind, OnDisconnect, Queue, State
 
 
+def _links(kind: str) -> dict[str, str]:
+    path = f"/v2/{kind}/0198f3b0-0000-7000-8000-000000000000"
+    return {"self": path, "content": f"{path}/content"}
+
+
 class Model(BaseModel):
     """Base of the shapes here."""
 
@@ -61,6 +66,31 @@ class ReceiptModel(Model):
     usage: UsageModel | None
 
 
+class MadeImageModel(Model):
+    """An image of the answer, in the library like an upload; `links.content` is the picture."""
+
+    image_id: UUID
+    media_type: Annotated[str, Field(examples=["image/png"])]
+    size_bytes: int
+    links: Annotated[dict[str, str], Field(examples=[_links("images")])]
+
+
+class MadeVideoModel(Model):
+    """A video of the answer, in the library like an upload; `links.content` is the film."""
+
+    video_id: UUID
+    media_type: Annotated[str, Field(examples=["video/mp4"])]
+    size_bytes: int
+    links: Annotated[dict[str, str], Field(examples=[_links("media")])]
+
+
+class NoteModel(Model):
+    """Something that was done otherwise than asked, as a parameter left out or a picture that was not made."""
+
+    code: Annotated[str, Field(examples=["parameter_dropped"])]
+    text: str
+
+
 class ReplyModel(Model):
     """The answer: what the job's events amount to."""
 
@@ -69,8 +99,9 @@ class ReplyModel(Model):
     tool_calls: list[dict[str, Any]]
     search_results: list[dict[str, Any]]
     signatures: list[str]
-    images: list[dict[str, Any]]
-    videos: list[dict[str, Any]]
+    images: list[MadeImageModel]
+    videos: list[MadeVideoModel]
+    notes: list[NoteModel]
     usage: UsageModel | None
     provider: str | None
     model: str | None

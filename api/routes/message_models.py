@@ -16,11 +16,12 @@ from shared.domain.commands import ModelRef
 from shared.domain.errors import InvalidRequest
 from shared.domain.events import SearchResult, ToolCall, Usage
 from shared.domain.jobs import DEFAULT_TIMEOUT, MAX_TIMEOUT, Kind, OnDisconnect
+from shared.domain.remote import RemoteUrl
 
 MAX_ID: Final = 2**63 - 1
 
 StoredId = Annotated[UUID, Field(strict=False)]
-StoredIds = Annotated[tuple[StoredId, ...], Field(strict=False, max_length=MAX_MEDIA)]
+ShownIn = Annotated[tuple[StoredId | RemoteUrl, ...], Field(strict=False, max_length=MAX_MEDIA)]
 
 
 class AnswerIn(Body):
@@ -52,12 +53,12 @@ class AnswerIn(Body):
 
 
 class MessageIn(AnswerIn):
-    """Something to say. Images are ids of `/v2/images`, videos and audios of `/v2/media`; no URLs."""
+    """Something to say. Images are ids of `/v2/images`, videos and audios of `/v2/media`, or URLs to fetch."""
 
     text: Annotated[Text, Field(examples=["Why is the sky blue?"])] = ""
-    images: StoredIds = ()
-    videos: StoredIds = ()
-    audios: StoredIds = ()
+    images: ShownIn = ()
+    videos: ShownIn = ()
+    audios: ShownIn = ()
 
 
 class MessagesQuery(BaseModel):
@@ -84,7 +85,7 @@ class MessagesQuery(BaseModel):
 
 
 class ShownOut(Model):
-    """An image, video or recording; `id` is absent for what an older system only linked to."""
+    """An image, video or recording; `id` is absent for what was not fetched yet, or an older system only linked to."""
 
     id: UUID | None
     url: str | None

@@ -27,7 +27,7 @@ from api.routes.message_models import (
 )
 from api.scopes import Scope
 from api.services.chat_deletion import truncate_at
-from api.services.turn_media import stored_media
+from api.services.turn_media import media_references
 from api.services.turns import Said, prepare_regeneration, prepare_turn
 from shared.domain.errors import InvalidRequest
 from shared.domain.ids import JobId, OwnerId
@@ -81,7 +81,7 @@ async def say(
     wait_s = preferred_wait_s(request.headers, longest_s=front.settings.limits.wait_s)
     turn = said.turn(idempotency_key(request.headers))
     chat = await front.chats.find(caller.owner_id, chat_id=chat_id)
-    media = await stored_media(front, caller.owner_id, images=said.images, videos=said.videos, audios=said.audios)
+    media = await media_references(front, caller.owner_id, images=said.images, videos=said.videos, audios=said.audios)
     if not (said.text.strip() or media):
         raise InvalidRequest("say something, or show something", field="text")
     words = Said(content=said.text, media=media)

@@ -22,7 +22,7 @@ from api.services.images import store_image
 from api.services.room import check_room
 from api.services.submit import NO_IMAGES, prepare, resolve_model
 from api.services.vision import resolve_vision
-from shared.domain.commands import SubmitChat, SubmitJob, SubmitVision
+from shared.domain.commands import Submission, SubmitJob, SubmitVision
 from shared.domain.errors import InvalidRequest, UnsupportedMediaType
 from shared.domain.jobs import QUEUE_OF, Kind
 
@@ -32,7 +32,7 @@ PHOTO_TYPES: Final = frozenset({"", "application/octet-stream", CURLS_TYPE})
 """Besides image/*."""
 
 router = APIRouter(prefix="/v2/jobs", tags=["jobs"])
-_commands: TypeAdapter[SubmitChat | SubmitVision] = TypeAdapter(SubmitJob)
+_commands: TypeAdapter[Submission] = TypeAdapter(SubmitJob)
 _document_of_command = _commands.json_schema(ref_template="#/components/schemas/{model}")
 COMMAND_SCHEMAS: Final[dict[str, Any]] = _document_of_command.pop("$defs")  # JSON Schema, for the app's document
 _photo: Final = {"schema": {"type": "string", "format": "binary"}}
@@ -70,6 +70,20 @@ _TAKES: Final[dict[str, Any]] = {  # an OpenAPI fragment
                     "vision": {
                         "value": {"kind": "vision", "input": {"image": {"id": "0198f3b0-0000-7000-8000-000000000000"}}}
                     },
+                    "image": {
+                        "value": {
+                            "kind": "image",
+                            "model": "doubao/doubao-seedream-4-5-251128",
+                            "input": {"prompt": "A cup of tea", "size": "2K"},
+                        }
+                    },
+                    "video": {
+                        "value": {
+                            "kind": "video",
+                            "model": "doubao/doubao-seedance-1-5-pro-251215",
+                            "input": {"prompt": "Tea is poured", "aspect_ratio": "16:9", "duration_s": 5},
+                        }
+                    },
                 },
             },
             "image/jpeg": _photo,
@@ -94,7 +108,7 @@ _ANSWERS: Final[Documented] = REFUSED | {
 async def submit_job(
     request: Request, front: FrontDep, caller: Annotated[Caller, Depends(require(Scope.JOBS))]
 ) -> Response:
-    """Accept a chat or a photo. A 2xx means: it is committed, and it will end.
+    """Accept a chat, a photo, or a wish for pictures or a film. A 2xx means: it is committed, and it will end.
 
     `Prefer: wait=20` answers 200 with the whole job if it ends within so many seconds; `Accept: text/event-stream`
     answers with its events as they come. `Idempotency-Key` makes repeating the request harmless: the same job is
@@ -107,7 +121,7 @@ async def submit_job(
     return await accept_and_answer(request, front, new, wait_s=wait_s)
 
 
-async def _command(request: Request, front: Front, caller: Caller) -> tuple[SubmitChat | SubmitVision, frozenset[UUID]]:
+async def _command(request: Request, front: Front, caller: Caller) -> tuple[Submission, frozenset[UUID]]:
     """Return what was asked for, and the images that were stored with it."""
     media_type = request.headers.get("content-type", "").partition(";")[0].strip().lower()
     if media_type == "application/json" or media_type.endswith("+json"):
@@ -120,7 +134,7 @@ async def _command(request: Request, front: Front, caller: Caller) -> tuple[Subm
     )
 
 
-async def _json_command(request: Request, front: Front) -> SubmitChat | SubmitVision:
+async def _json_command(request: Request, front: Front) -> Submission:
     for name in request.query_params:
         raise InvalidRequest("a job that is sent as JSON takes no parameters in the query", field=name)
     body = await read_body(request, limit=front.settings.limits.body_bytes)

@@ -9,7 +9,7 @@ import msgspec
 from shared.database.submissions import NewJob
 from shared.database.views import JobView, SetbackView
 from shared.domain.errors import ErrorInfo
-from shared.domain.events import Reply
+from shared.domain.events import ImageStored, Reply, VideoStored
 from shared.domain.jobs import State
 
 encode_document = msgspec.json.Encoder().encode
@@ -67,6 +67,20 @@ def setbacks_document(job_id: UUID, setbacks: Sequence[SetbackView]) -> dict[str
     }
 
 
+def stored_image(image: ImageStored) -> dict[str, Any]:  # JSON, as above
+    """Return an image of an answer, and where it is."""
+    return msgspec.structs.asdict(image) | {"links": _media_links(f"/v2/images/{image.image_id}")}
+
+
+def stored_video(video: VideoStored) -> dict[str, Any]:  # JSON, as above
+    """Return a video of an answer, and where it is."""
+    return msgspec.structs.asdict(video) | {"links": _media_links(f"/v2/media/{video.video_id}")}
+
+
+def _media_links(path: str) -> dict[str, str]:
+    return {"self": path, "content": f"{path}/content"}
+
+
 def job_links(job_id: UUID) -> dict[str, str]:
     """Return where to go from a job."""
     path = f"/v2/jobs/{job_id}"
@@ -83,8 +97,9 @@ def _answer(reply: Reply | None) -> dict[str, Any]:  # JSON, as above
             "tool_calls": reply.tool_calls,
             "search_results": reply.search_results,
             "signatures": reply.signatures,
-            "images": reply.images,
-            "videos": reply.videos,
+            "images": [stored_image(image) for image in reply.images],
+            "videos": [stored_video(video) for video in reply.videos],
+            "notes": [{"code": note.code, "text": note.text} for note in reply.notes],
             "usage": _usage(reply),
             "provider": reply.provider,
             "model": reply.model,

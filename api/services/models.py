@@ -18,7 +18,8 @@ from shared.database.queries import AnyRow, Queries
 from shared.database.statements.provider_lists import every_list
 from shared.domain.commands import MODEL_PATTERN
 from shared.domain.errors import InvalidRequest
-from shared.domain.models import ListedModel
+from shared.domain.models import NOTHING_KNOWN, Abilities, ListedModel, in_common
+from shared.model_facts import abilities_of
 from shared.providers_known import DEMO, about
 
 BELIEVED_S: Final = 5.0
@@ -37,12 +38,23 @@ class KnownModel:
     provider: str
     id: str
     name: str
-    context_length: int | None
+    abilities: Abilities
+    aliases: tuple[str, ...] = ()
 
     @property
     def ref(self) -> str:
         """How a job names it: `provider/model`."""
         return f"{self.provider}/{self.id}"
+
+    @property
+    def refs(self) -> tuple[str, ...]:
+        """Every way a job may name it."""
+        return (self.ref, *(f"{self.provider}/{alias}" for alias in self.aliases))
+
+    @property
+    def context_length(self) -> int | None:
+        """In tokens, where it is known."""
+        return self.abilities.context_length
 
 
 @dataclass(frozen=True)
@@ -57,7 +69,10 @@ class KnownModels:
     """Why the list could not be had when it was last asked for."""
     listed_s_ago: float = NEVER
     tried_s_ago: float = NEVER
+    abilities: Abilities = NOTHING_KNOWN
+    """What holds for each of its models."""
     ids: frozenset[str] = field(default=frozenset(), repr=False)
+    """With aliases."""
 
 
 @dataclass(frozen=True)
@@ -122,6 +137,17 @@ class ModelLists:
             await self._read(believed_s=0)
         return [self._known[name] for name in names]
 
+    async def glance(self) -> dict[str, KnownModels]:
+        """Return the list of each configured provider as it is known; a list that is too old is asked for behind.
+
+        Raises:
+            Unavailable: if PostgreSQL is away.
+        """
+        await self._read(believed_s=BELIEVED_S)
+        for name in self._providers:
+            self._refreshed(name, max(self._cached_for_s, RETRY_S))
+        return dict(self._known)
+
     async def resolve(self, name: str | None) -> str:
         """Return the `provider/model` that a name means; `None` and an empty one mean the server's default.
 
@@ -143,10 +169,7 @@ class ModelLists:
         return name
 
     async def _provider_listing(self, model: str) -> str:
-        await self._read(believed_s=BELIEVED_S)
-        for name in self._providers:
-            self._refreshed(name, max(self._cached_for_s, RETRY_S))
-        listing = {name for name, known in self._known.items() if model in known.ids}
+        listing = {name for name, known in (await self.glance()).items() if model in known.ids}
         if self._default_provider in listing:
             return self._default_provider
         return min(listing, default=self._default_provider)
@@ -188,7 +211,7 @@ class ModelLists:
 
 
 def _static(provider: str) -> KnownModels:
-    return _with_models(KnownModels(provider, ()), [ListedModel(model, model) for model in about(provider).models])
+    return _with_models(KnownModels(provider, ()), [ListedModel.named(model) for model in about(provider).models])
 
 
 def _from_row(row: AnyRow, before: KnownModels) -> KnownModels:
@@ -199,6 +222,7 @@ def _from_row(row: AnyRow, before: KnownModels) -> KnownModels:
         listed_at=row.listed_at,
         tried_at=row.tried_at,
         error=row.error,
+        abilities=before.abilities,
         listed_s_ago=NEVER if row.listed_s_ago is None else max(float(row.listed_s_ago), 0),
         tried_s_ago=NEVER if row.tried_s_ago is None else max(float(row.tried_s_ago), 0),
         ids=before.ids,
@@ -209,5 +233,11 @@ def _from_row(row: AnyRow, before: KnownModels) -> KnownModels:
 
 
 def _with_models(known: KnownModels, listed: Iterable[ListedModel]) -> KnownModels:
-    models = tuple(KnownModel(known.provider, one.id, one.name, one.context_length) for one in listed)
-    return replace(known, models=models, ids=frozenset(one.id for one in models))
+    provider = known.provider
+    models = tuple(
+        KnownModel(provider, one.id, one.name, abilities_of(provider, one.id, one.abilities), one.aliases)
+        for one in listed
+    )
+    abilities = in_common([model.abilities for model in models]) if models else abilities_of(provider, "")
+    ids = frozenset(name for model in models for name in (model.id, *model.aliases))
+    return replace(known, models=models, abilities=abilities, ids=ids)

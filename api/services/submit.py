@@ -5,7 +5,7 @@ import json
 from collections.abc import Awaitable, Callable, Iterator
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
-from typing import Final
+from typing import Final, assert_never
 from uuid import UUID
 
 from api.auth import Caller
@@ -16,20 +16,33 @@ from api.services.vision import resolve_vision
 from shared.database.submissions import Draft, Inserted, NewJob
 from shared.domain.commands import (
     ChatInput,
+    ImageInput,
     ImagePart,
     ImageSource,
     JobSpec,
+    MediaTask,
     Message,
     Parameters,
+    RemoteMedia,
     StoredImage,
+    Submission,
     SubmitChat,
+    SubmitImage,
+    SubmitVideo,
     SubmitVision,
     TextPart,
+    TurnTask,
+    UploadTask,
+    VideoInput,
+    VisionTask,
 )
 from shared.domain.errors import InvalidRequest, NotFound
 from shared.domain.ids import new_job_id
 from shared.domain.jobs import DEFAULT_TIMEOUT, MAX_TIMEOUT, QUEUE_OF, Kind
+from shared.domain.models import Makes
+from shared.domain.remote import NOT_FETCHED
 from shared.domain.tokens import IMAGE_TOKENS, MESSAGE_TOKENS, estimated_tokens
+from shared.model_facts import could_make
 from shared.ports.job_queue import Bell
 
 NO_IMAGES: Final[frozenset[UUID]] = frozenset()
@@ -56,7 +69,7 @@ class Client:
 async def submit(
     front: Front,
     caller: Caller,
-    command: SubmitChat | SubmitVision,
+    command: Submission,
     *,
     idempotency_key: str | None = None,
     known_images: frozenset[UUID] = NO_IMAGES,
@@ -76,7 +89,7 @@ async def submit(
 async def prepare(
     front: Front,
     caller: Caller,
-    command: SubmitChat | SubmitVision,
+    command: Submission,
     *,
     idempotency_key: str | None = None,
     known_images: frozenset[UUID] = NO_IMAGES,
@@ -88,10 +101,14 @@ async def prepare(
     the caller asks. Raises as `submit`.
     """
     kind = Kind(command.kind)
+    if command.model is None and isinstance(command, SubmitImage | SubmitVideo):
+        raise InvalidRequest("name the model that is to make it: the server's default one talks", field="model")
     model = resolve_model(front, command.model or (caller.device.model if caller.device else None))
     deadline = _deadline(command, kind)
+    _check_remote(front, command)
     await _check_images(front, caller, command, known_images)
-    task = command.input if isinstance(command, SubmitChat) else await resolve_vision(front, caller, command.input)
+    await _check_maker(front, command, model)
+    task = await resolve_vision(front, caller, command.input) if isinstance(command, SubmitVision) else command.input
     spec = JobSpec(kind=kind, model=model, input=task, parameters=command.parameters)
     spec, draft = await metered(front, caller, spec, client=client, input_tokens=_input_tokens(spec))
     return NewJob(
@@ -186,7 +203,7 @@ def resolve_model(front: Front, model: str | None) -> str:
     return model
 
 
-def _subject(command: SubmitChat | SubmitVision) -> UUID | None:
+def _subject(command: Submission) -> UUID | None:
     """Return the stored photo that a job is about."""
     if isinstance(command, SubmitVision) and isinstance(command.input.image, StoredImage):
         return command.input.image.id
@@ -195,9 +212,15 @@ def _subject(command: SubmitChat | SubmitVision) -> UUID | None:
 
 def _input_tokens(spec: JobSpec) -> int:
     """Return about what a job sends to its provider."""
-    if not isinstance(spec.input, ChatInput):
-        return IMAGE_TOKENS + PROMPT_TOKENS
-    return sum(message_tokens(message) for message in spec.input.messages)
+    match spec.input:
+        case ChatInput() as asked:
+            return sum(message_tokens(message) for message in asked.messages)
+        case ImageInput() | VideoInput() as asked:
+            return MESSAGE_TOKENS + estimated_tokens(asked.prompt) + IMAGE_TOKENS * len(asked.images)
+        case VisionTask() | UploadTask() | MediaTask() | TurnTask():
+            return IMAGE_TOKENS + PROMPT_TOKENS
+        case _:
+            assert_never(spec.input)
 
 
 def message_tokens(message: Message) -> int:
@@ -214,12 +237,12 @@ def _parameter_tokens(parameters: Parameters) -> int:
     return sum(estimated_tokens(json.dumps(one)) for one in (parameters.tools, parameters.response_format) if one)
 
 
-def _hash(command: SubmitChat | SubmitVision) -> bytes:
+def _hash(command: Submission) -> bytes:
     """Return what two uses of an idempotency key must share: the request as it was made, before any default."""
     return hashlib.sha256(command.model_dump_json(exclude_defaults=True).encode()).digest()
 
 
-def _deadline(command: SubmitChat | SubmitVision, kind: Kind) -> datetime:
+def _deadline(command: Submission, kind: Kind) -> datetime:
     now = datetime.now(UTC)
     if command.deadline is not None:
         if command.deadline <= now:
@@ -233,9 +256,33 @@ def _deadline(command: SubmitChat | SubmitVision, kind: Kind) -> datetime:
     return now + DEFAULT_TIMEOUT[kind]
 
 
-async def _check_images(
-    front: Front, caller: Caller, command: SubmitChat | SubmitVision, known: frozenset[UUID]
-) -> None:
+def _check_remote(front: Front, command: Submission) -> None:
+    """Refuse what is elsewhere, where nothing is fetched: the job could only fail later."""
+    if isinstance(command, SubmitChat) and not front.settings.fetch_remote_media:
+        for place in command.input.remote():
+            raise InvalidRequest(NOT_FETCHED, field=f"input.{place}")
+
+
+async def _check_maker(front: Front, command: Submission, model: str) -> None:
+    """Refuse to ask for pictures or films of a model that is known to make none."""
+    match command:
+        case SubmitImage() if not await _may_make(front, model, "images"):
+            raise InvalidRequest(f"{model} makes no pictures: name a model that does", field="model")
+        case SubmitVideo() if not await _may_make(front, model, "video"):
+            raise InvalidRequest(f"{model} makes no films: name a model that does", field="model")
+        case _:
+            pass
+
+
+async def _may_make(front: Front, model: str, wanted: Makes) -> bool:
+    provider, _, name = model.partition("/")
+    if could_make(provider, name, wanted):
+        return True
+    listed = (await front.models.glance())[provider].models
+    return any(model in known.refs and wanted in (known.abilities.makes or ()) for known in listed)
+
+
+async def _check_images(front: Front, caller: Caller, command: Submission, known: frozenset[UUID]) -> None:
     """Refuse images the owner does not have: a job that names them could only fail later."""
     seen = set(known)
     for field, image in _images(command):
@@ -248,11 +295,21 @@ async def _check_images(
         seen.add(image.id)
 
 
-def _images(command: SubmitChat | SubmitVision) -> Iterator[tuple[str, ImageSource]]:
-    if isinstance(command, SubmitVision):
-        yield "input.image", command.input.image
-        return
-    for number, message in enumerate(command.input.messages):
+def _images(command: Submission) -> Iterator[tuple[str, ImageSource | RemoteMedia]]:
+    match command:
+        case SubmitVision():
+            yield "input.image", command.input.image
+        case SubmitImage() | SubmitVideo():
+            for number, image in enumerate(command.input.images):
+                yield f"input.images.{number}", image
+        case SubmitChat():
+            yield from _images_of(command.input)
+        case _:
+            assert_never(command)
+
+
+def _images_of(asked: ChatInput) -> Iterator[tuple[str, ImageSource | RemoteMedia]]:
+    for number, message in enumerate(asked.messages):
         if isinstance(message.content, str):
             continue
         for position, part in enumerate(message.content):

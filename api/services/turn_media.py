@@ -1,35 +1,48 @@
-"""What a message shows, as ids of what its owner has stored before."""
+"""What a message shows: ids of what its owner has stored before, and URLs of what is to be fetched."""
 
 from collections.abc import Sequence
+from typing import TypeAlias
 from uuid import UUID
 
 from api.front import Front
 from api.services.images import image_of
 from api.services.media import media_of
-from shared.domain.chats import MAX_MEDIA, MediaKind, media_ref
+from shared.domain.chats import MAX_MEDIA, MediaKind, media_ref, remote_ref
 from shared.domain.errors import InvalidRequest, NotFound
 from shared.domain.ids import OwnerId
+from shared.domain.remote import NOT_FETCHED, RemoteUrl
+
+Named: TypeAlias = UUID | RemoteUrl
+"""An id, or where something is."""
 
 
-async def stored_media(
-    front: Front, owner_id: OwnerId, *, images: Sequence[UUID], videos: Sequence[UUID], audios: Sequence[UUID]
+async def media_references(
+    front: Front, owner_id: OwnerId, *, images: Sequence[Named], videos: Sequence[Named], audios: Sequence[Named]
 ) -> tuple[dict[str, str], ...]:
     """Return references to images, videos and audios as messages keep them.
 
     Raises:
-        InvalidRequest: if there is one that the owner does not have, or that is of another kind, or there are too many;
-            `field` says which, as in `images.0`.
+        InvalidRequest: if there is one that the owner does not have, or that is of another kind, or there are too many,
+            or one is elsewhere and nothing is fetched here; `field` says which, as in `images.0`.
     """
-    named: tuple[tuple[MediaKind, Sequence[UUID]], ...] = (("image", images), ("video", videos), ("audio", audios))
+    named: tuple[tuple[MediaKind, Sequence[Named]], ...] = (("image", images), ("video", videos), ("audio", audios))
     references: list[dict[str, str]] = []
-    for kind, ids in named:
-        for position, media_id in enumerate(ids):
+    for kind, shown in named:
+        for position, one in enumerate(shown):
             field = f"{kind}s.{position}"
             if len(references) == MAX_MEDIA:
                 raise InvalidRequest(f"a message shows at most {MAX_MEDIA} things", field=field)
-            await _check(front, owner_id, kind, media_id, field=field)
-            references.append(media_ref(kind, media_id))
+            references.append(await _reference(front, owner_id, kind, one, field=field))
     return tuple(references)
+
+
+async def _reference(front: Front, owner_id: OwnerId, kind: MediaKind, one: Named, *, field: str) -> dict[str, str]:
+    if isinstance(one, UUID):
+        await _check(front, owner_id, kind, one, field=field)
+        return media_ref(kind, one)
+    if not front.settings.fetch_remote_media:
+        raise InvalidRequest(NOT_FETCHED, field=field)
+    return remote_ref(kind, one)
 
 
 async def _check(front: Front, owner_id: OwnerId, kind: MediaKind, media_id: UUID, *, field: str) -> None:

@@ -6,7 +6,7 @@ import msgspec
 from sqlalchemy import insert
 from sqlalchemy.ext.asyncio import AsyncEngine
 
-from shared.database.endings import CANCELLED_IN_QUEUE
+from shared.database.endings import CANCELLED_AFTER_ORDER, CANCELLED_IN_QUEUE
 from shared.database.queries import Queries
 from shared.database.statements import control as statements
 from shared.database.tables import STATE_OF, job_setback
@@ -42,7 +42,12 @@ class JobControl:
 
         None if there is no such job, or it is another owner's; an owner of None may cancel everybody's.
         """
-        values = {"id": job_id, "owner_id": owner_id, "reply": CANCELLED_IN_QUEUE}
+        values = {
+            "id": job_id,
+            "owner_id": owner_id,
+            "reply": CANCELLED_IN_QUEUE,
+            "ordered_reply": CANCELLED_AFTER_ORDER,
+        }
         rows = await self._queries.rows(statements.REQUEST_CANCEL, values)
         for row in rows:
             return CancelOutcome(

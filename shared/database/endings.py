@@ -27,6 +27,10 @@ CANCELLED_WITHOUT_RUNNER: Final = encode_reply(
     # Its process is gone: whether the provider had begun to answer, and to charge, is not known.
     Reply(cancelled=Cancelled(phase="streaming", provider_stops_billing="unknown"))
 )
+CANCELLED_AFTER_ORDER: Final = encode_reply(
+    # Between two looks at what was ordered: whether the provider lets itself be stopped is seen later.
+    Reply(cancelled=Cancelled(phase="before_first_delta", provider_stops_billing="unknown"))
+)
 EXPIRED: Final = encode_reply(Reply())
 OVERDUE: Final = encode_reply(Reply(error=DeadlineExceeded("the job was still running after its deadline").info()))
 DEAD_AFTER_FAILURES: Final = encode_reply(Reply(error=DeadLetter(f"the job failed {MAX_ATTEMPTS} times").info()))

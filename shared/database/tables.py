@@ -508,3 +508,21 @@ provider_list = Table(
     Column("error", Text),
 )
 """The models each provider lists, as a worker last heard: `listed_at` is of the last good answer, which is kept."""
+
+provider_order = Table(
+    "provider_order",
+    metadata,
+    Column("job_id", Uuid, primary_key=True),
+    Column("provider", Text, nullable=False),
+    Column("model", Text, nullable=False),
+    Column("dispatched_at", _instant, nullable=False, server_default=func.clock_timestamp()),
+    Column("order_id", Text),
+    Column("state", Text, nullable=False, server_default="dispatched"),
+    Index("provider_order_open", "dispatched_at", postgresql_where=text("state in ('ordered', 'queued', 'running')")),
+)
+"""What a job bought, or may have bought: written before a provider is asked for pictures or a film, so that nothing is
+bought twice. `order_id` is the provider's name for it, once it gave one; `state` is `dispatched`, then `ordered`, then
+what was last heard: `queued`, `running`, `succeeded`, `failed`, `cancelled`, or `given_up` (it cannot be cancelled).
+
+No foreign key to `job`: an order whose job was deleted must still be found, to be cancelled.
+"""

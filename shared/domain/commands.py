@@ -2,22 +2,29 @@
 
 import base64
 import binascii
+from collections.abc import Iterator
 from datetime import datetime
 from typing import Annotated, Any, Final, Literal, TypeAlias
 from uuid import UUID
 
-from pydantic import BaseModel, ConfigDict, Field, StringConstraints, field_validator, model_validator
+from pydantic import BaseModel, ConfigDict, Field, StringConstraints, ValidationInfo, field_validator, model_validator
 
 from shared.domain.dispense import DEFAULT_PROFILE, DEFAULT_PROMPT, AnswerForm, DeviceProfile, ProfileName
 from shared.domain.dispense import PromptRef as PromptReference
 from shared.domain.dispense import PromptText as PromptWords
 from shared.domain.jobs import MAX_TIMEOUT, Kind, OnDisconnect
+from shared.domain.remote import MAX_REMOTE, RemoteUrl
 
 MAX_INLINE_IMAGE_BYTES: Final = 256 * 1024
 """Larger photos are uploaded first and referred to by id: a job's row stays small."""
 MAX_INLINE_AUDIO_BYTES: Final = 256 * 1024
 MAX_MESSAGES: Final = 1000
 MAX_TEXT_CHARS: Final = 1_000_000
+MAX_WISH_CHARS: Final = 32_000
+"""What pictures and films are made of; providers take less, and say so."""
+MAX_INPUT_IMAGES: Final = 16
+MAX_IMAGES: Final = 10
+"""Of one job."""
 
 MODEL_PATTERN: Final = r"^[a-z0-9][a-z0-9_-]{0,39}/[^\s\x00-\x1f\x7f]{1,200}$"
 ModelRef: TypeAlias = Annotated[str, StringConstraints(pattern=MODEL_PATTERN)]
@@ -64,6 +71,12 @@ class InlineImage(Command):
 ImageSource: TypeAlias = StoredImage | InlineImage
 
 
+class RemoteMedia(Command):
+    """Something elsewhere, which a worker fetches if the server's setting allows that."""
+
+    url: RemoteUrl
+
+
 class TextPart(Command):
     """Text of a message."""
 
@@ -75,7 +88,7 @@ class ImagePart(Command):
     """An image of a message."""
 
     type: Literal["image"]
-    image: ImageSource
+    image: ImageSource | RemoteMedia
 
 
 class StoredMedia(Command):
@@ -88,7 +101,7 @@ class VideoPart(Command):
     """A video of a message."""
 
     type: Literal["video"]
-    video: StoredMedia
+    video: StoredMedia | RemoteMedia
 
 
 class InlineAudio(Command):
@@ -107,10 +120,23 @@ class AudioPart(Command):
     """A recording of a message."""
 
     type: Literal["audio"]
-    audio: StoredMedia | InlineAudio
+    audio: StoredMedia | InlineAudio | RemoteMedia
 
 
 Part: TypeAlias = Annotated[TextPart | ImagePart | VideoPart | AudioPart, Field(discriminator="type")]
+
+
+def source_of(part: Part) -> ImageSource | StoredMedia | InlineAudio | RemoteMedia | None:
+    """Return where a part's image, video or recording is; None for text."""
+    match part:
+        case TextPart():
+            return None
+        case ImagePart():
+            return part.image
+        case VideoPart():
+            return part.video
+        case AudioPart():
+            return part.audio
 
 
 class CalledTool(Command):
@@ -149,6 +175,21 @@ class ChatInput(Command):
             raise ValueError("the last message must be the user's or the assistant's")
         return self
 
+    @model_validator(mode="after")
+    def _fetches_little(self) -> "ChatInput":
+        if sum(1 for _ in self.remote()) > MAX_REMOTE:
+            raise ValueError(f"at most {MAX_REMOTE} images, videos and recordings are fetched from elsewhere")
+        return self
+
+    def remote(self) -> Iterator[str]:
+        """Yield where what is elsewhere stands in here, as `messages.0.content.1.image.url`."""
+        for number, message in enumerate(self.messages):
+            if isinstance(message.content, str):
+                continue
+            for position, part in enumerate(message.content):
+                if isinstance(source_of(part), RemoteMedia):
+                    yield f"messages.{number}.content.{position}.{part.type}.url"
+
 
 class VisionInput(Command):
     """A dispenser's photo, to be answered with a safe command.
@@ -166,6 +207,43 @@ class VisionInput(Command):
     def _one_prompt(self) -> "VisionInput":
         if self.prompt is not None and self.prompt_text is not None:
             raise ValueError("give either prompt or prompt_text")
+        return self
+
+
+AspectRatio: TypeAlias = Annotated[str, StringConstraints(pattern=r"^[0-9]{1,2}:[0-9]{1,2}$")]
+Wish: TypeAlias = Annotated[str, StringConstraints(max_length=MAX_WISH_CHARS, pattern=r"^[^\x00]*$")]
+InputImages: TypeAlias = Annotated[list[ImageSource], Field(max_length=MAX_INPUT_IMAGES)]
+
+
+class ImageInput(Command):
+    """Pictures to be made after words, and after other images where the model takes them.
+
+    `size` is in the provider's own words: `1024x1024`, `2K`.
+    """
+
+    prompt: Annotated[Wish, StringConstraints(min_length=1)]
+    images: InputImages = []
+    n: Annotated[int, Field(ge=1, le=MAX_IMAGES)] = 1
+    size: Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9*:.-]{1,40}$")] | None = None
+    aspect_ratio: AspectRatio | None = None
+
+
+class VideoInput(Command):
+    """A film to be made after words or images.
+
+    One image is the first frame, two are the first and the last, more are what it should look like.
+    """
+
+    prompt: Wish = ""
+    images: InputImages = []
+    aspect_ratio: AspectRatio | None = None
+    resolution: Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9]{1,10}$")] | None = None
+    duration_s: Annotated[int, Field(ge=1, le=600)] | None = None
+
+    @model_validator(mode="after")
+    def _says_something(self) -> "VideoInput":
+        if not self.prompt.strip() and not self.images:
+            raise ValueError("give a prompt, or images")
         return self
 
 
@@ -268,7 +346,25 @@ class SubmitVision(_Submit):
     input: VisionInput
 
 
-SubmitJob: TypeAlias = Annotated[SubmitChat | SubmitVision, Field(discriminator="kind")]
+class SubmitImage(_Submit):
+    """Ask for pictures."""
+
+    kind: Literal["image"]
+    input: ImageInput
+
+
+class SubmitVideo(_Submit):
+    """Ask for a film."""
+
+    kind: Literal["video"]
+    input: VideoInput
+
+
+Submission: TypeAlias = SubmitChat | SubmitVision | SubmitImage | SubmitVideo
+SubmitJob: TypeAlias = Annotated[Submission, Field(discriminator="kind")]
+
+
+_WISHES: Final[dict[Kind | None, type[ImageInput | VideoInput]]] = {Kind.IMAGE: ImageInput, Kind.VIDEO: VideoInput}
 
 
 class JobSpec(Command):
@@ -276,10 +372,17 @@ class JobSpec(Command):
 
     kind: Annotated[Kind, Field(strict=False)]
     model: ModelRef
-    input: ChatInput | VisionTask | UploadTask | MediaTask | TurnTask
+    input: ChatInput | VisionTask | UploadTask | MediaTask | TurnTask | ImageInput | VideoInput
     parameters: Parameters = Parameters()
     is_metered: bool = False
     """Whether something is reserved for it, to be settled when it has ended."""
+
+    @field_validator("input", mode="before")
+    @classmethod
+    def _is_the_kinds_own(cls, value: object, info: ValidationInfo) -> object:
+        """Read pictures and films by the kind: the words for one could be for the other."""
+        form = _WISHES.get(info.data.get("kind"))
+        return value if form is None or isinstance(value, form) else form.model_validate(value)
 
     @property
     def provider_name(self) -> str:

@@ -12,7 +12,8 @@
     ├── ProviderError           what a provider did, sorted by what the caller can do about it
     │   ├── ProviderAuth · ProviderRegion · ProviderQuota · ProviderRateLimited · ProviderOverloaded
     │   ├── RequestTooLarge · ContextTooLong · ContentBlocked · ModelNotFound · ProviderRejected
-    │   └── ProviderTimeout · ProviderUnreachable · StreamIncomplete · BadOutput
+    │   ├── ProviderTimeout · ProviderUnreachable · StreamIncomplete · BadOutput
+    │   └── OutcomeUnknown · OrderExpired · OrderCancelled
     ├── DeadlineExceeded · DeadLetter
     ├── Unavailable             503: a part of the system is away
     └── Internal                500: ours; logged whole, shown bare
@@ -284,6 +285,24 @@ class BadOutput(ProviderError):
     """The model's answer does not have the requested form."""
 
     code, title = "bad_output", "The model's answer does not have the requested form"
+
+
+class OutcomeUnknown(ProviderError):
+    """Whether the provider took the order is not known; it is not placed again, for it might be paid twice."""
+
+    code, title = "outcome_unknown", "What became of the order at the provider is not known"
+
+
+class OrderExpired(ProviderError):
+    """The provider did not do what was ordered in the time it allows itself."""
+
+    code, status, title = "order_expired", 504, "The provider let the order expire"
+
+
+class OrderCancelled(ProviderError):
+    """The order was cancelled at the provider, and not by its job."""
+
+    code, title = "order_cancelled", "The order was cancelled at the provider"
 
 
 class DeadlineExceeded(SmartSipError):

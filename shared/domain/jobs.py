@@ -14,6 +14,8 @@ class Kind(StrEnum):
     CHAT = "chat"
     VISION = "vision"
     UPLOAD = "upload"
+    IMAGE = "image"
+    VIDEO = "video"
 
 
 class Queue(StrEnum):
@@ -25,11 +27,19 @@ class Queue(StrEnum):
     MEDIA = "media"
 
 
-QUEUE_OF: Final = {Kind.CHAT: Queue.CHAT, Kind.VISION: Queue.DEVICE, Kind.UPLOAD: Queue.MEDIA}
+QUEUE_OF: Final = {
+    Kind.CHAT: Queue.CHAT,
+    Kind.VISION: Queue.DEVICE,
+    Kind.UPLOAD: Queue.MEDIA,
+    Kind.IMAGE: Queue.MEDIA,  # a minute each: a hundred of them must not stand before a chat
+    Kind.VIDEO: Queue.MEDIA,
+}
 DEFAULT_TIMEOUT: Final = {
     Kind.CHAT: timedelta(minutes=15),
     Kind.VISION: timedelta(minutes=2),
     Kind.UPLOAD: timedelta(minutes=10),
+    Kind.IMAGE: timedelta(minutes=15),
+    Kind.VIDEO: timedelta(hours=2),
 }
 """How long a job may take, waiting included, when its caller does not say."""
 MAX_TIMEOUT: Final = timedelta(hours=24)

@@ -262,7 +262,7 @@ def test_a_config_file_that_is_missing_or_wrong_is_one_sentence(data: Path, star
     wrong.write_text("prot: 8888\n")
     for file, sentence in (
         (data.parent / "none.yaml", "The configuration file {} does not exist.\n"),
-        (wrong, "There is no setting prot (in {}): correct its name.\n"),
+        (wrong, "There is no setting prot (line 1 of {}): correct its name.\n"),
     ):
         system = Up(data, "--port", "0", "--config", str(file))
         started.append(system)

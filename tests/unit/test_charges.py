@@ -1,5 +1,6 @@
 """What a job is charged: what its provider counted, else an estimate; and what that costs."""
 
+from dataclasses import replace
 from decimal import Decimal
 from typing import Any, cast
 
@@ -79,6 +80,18 @@ def test_where_the_provider_did_not_count_what_went_and_came_is_estimated():
 def test_a_provider_that_failed_without_a_word_costs_nothing_and_a_deadline_does():
     assert charged(error=OVERLOADED) == a_charge(0, 0, is_estimated=True)
     assert charged(error=DeadlineExceeded().info()) == a_charge(10, 0, is_estimated=True)
+
+
+def test_a_job_that_went_to_another_model_is_charged_at_that_models_price():
+    attempt = an_attempt(price=PRICE)
+    attempt.model = "ollama/another"
+    usage = Usage(1_000_000, 0)
+    found = charge_of(attempt, a_log(Text("whatever")), Reply(usage=usage), losses=0)
+    assert found is not None
+    assert (found.model, found.cost) == ("ollama/another", None)
+    prices = {"ollama/another": Price(input=Decimal(7), output=Decimal(0)), SPEC.model: PRICE}
+    attempt.tools = replace(attempt.tools, prices=prices)
+    assert cost_in(charge_of(attempt, a_log(Text("whatever")), Reply(usage=usage), losses=0)) == 7
 
 
 def test_a_job_for_which_no_provider_was_called_leaves_no_entry():

@@ -10,10 +10,12 @@ from pydantic import TypeAdapter, ValidationError
 
 from shared.domain.commands import (
     MAX_INLINE_IMAGE_BYTES,
+    ImageInput,
     InlineImage,
     JobSpec,
     SubmitChat,
     SubmitJob,
+    VideoInput,
     VisionTask,
 )
 from shared.domain.dispense import AnswerForm, DeviceProfile
@@ -24,6 +26,9 @@ submit: TypeAdapter[SubmitJob] = TypeAdapter(SubmitJob)
 CHAT = {"kind": "chat", "input": {"messages": [{"role": "user", "content": "Hello"}]}}
 PHOTO: dict[str, Any] = {"kind": "vision", "input": {"image": {"data": base64.b64encode(b"jpeg").decode()}}}
 
+PICTURES: dict[str, Any] = {"kind": "image", "input": {"prompt": "A cup"}}
+FILM: dict[str, Any] = {"kind": "video", "input": {"prompt": "Tea is poured"}}
+
 
 def place_of_fault(command: object) -> str:
     with pytest.raises(ValidationError) as caught:
@@ -31,9 +36,9 @@ def place_of_fault(command: object) -> str:
     return ".".join(str(step) for step in caught.value.errors()[0]["loc"])
 
 
-def test_the_smallest_chat_and_the_smallest_photo_are_accepted() -> None:
-    assert submit.validate_python(CHAT).kind == "chat"
-    assert submit.validate_python(PHOTO).kind == "vision"
+def test_the_smallest_job_of_each_kind_is_accepted() -> None:
+    for smallest in (CHAT, PHOTO, PICTURES, FILM):
+        assert submit.validate_python(smallest).kind == smallest["kind"]
 
 
 @pytest.mark.parametrize(
@@ -128,3 +133,38 @@ def test_a_vision_job_carries_its_profile_and_prompt_whole_through_its_row(
     )
     spec = JobSpec(kind=Kind.VISION, model="demo/demo", input=task)
     assert JobSpec.model_validate_json(spec.model_dump_json(exclude_defaults=True)) == spec
+
+
+@pytest.mark.parametrize(
+    ("kind", "asked", "place"),
+    [
+        ("image", {}, "image.input.prompt"),
+        ("image", {"prompt": ""}, "image.input.prompt"),
+        ("image", {"prompt": "a\x00b"}, "image.input.prompt"),
+        ("image", {"prompt": "x" * 32_001}, "image.input.prompt"),
+        ("image", {"prompt": "x", "n": 0}, "image.input.n"),
+        ("image", {"prompt": "x", "n": 11}, "image.input.n"),
+        ("image", {"prompt": "x", "size": "a b"}, "image.input.size"),
+        ("image", {"prompt": "x", "aspect_ratio": "wide"}, "image.input.aspect_ratio"),
+        ("image", {"prompt": "x", "images": [{"id": "x"}]}, "image.input.images.0.StoredImage.id"),
+        ("image", {"prompt": "x", "duration_s": 5}, "image.input.duration_s"),
+        ("video", {}, "video.input"),
+        ("video", {"prompt": " "}, "video.input"),
+        ("video", {"prompt": "a\x00b"}, "video.input.prompt"),
+        ("video", {"prompt": "x", "duration_s": 0}, "video.input.duration_s"),
+        ("video", {"prompt": "x", "resolution": "7 20p"}, "video.input.resolution"),
+        ("video", {"prompt": "x", "n": 2}, "video.input.n"),
+    ],
+)
+def test_a_wish_that_cannot_be_is_refused_where_it_is_wrong(kind: str, asked: dict[str, Any], place: str) -> None:
+    assert place_of_fault({"kind": kind, "input": asked}) == place
+
+
+@pytest.mark.parametrize(
+    ("kind", "wish"),
+    [(Kind.IMAGE, ImageInput(prompt="A cup")), (Kind.VIDEO, VideoInput(prompt="A cup", duration_s=5))],
+)
+def test_a_wish_is_read_from_its_row_as_the_kind_it_was_made_as(kind: Kind, wish: ImageInput | VideoInput) -> None:
+    spec = JobSpec(kind=kind, model="doubao/m", input=wish)
+    assert JobSpec.model_validate_json(spec.model_dump_json(exclude_defaults=True)) == spec
+    assert JobSpec.model_validate_json(spec.model_dump_json()) == spec

@@ -10,8 +10,10 @@ from hypothesis import strategies as st
 
 from shared.domain.commands import CalledTool, Parameters
 from shared.domain.errors import UnsupportedMediaType
+from shared.domain.events import Noted
 from workers.providers.base import Prompt, PromptAudio, PromptMessage, PromptPart, PromptText, PromptVideo
-from workers.providers.ollama_wire import Think, how_to_think, to_wire
+from workers.providers.ollama_options import Think, how_to_think, notes_of
+from workers.providers.ollama_wire import to_wire
 
 HI = PromptMessage("user", (PromptText("Hi"),))
 POUR: dict[str, Any] = {"type": "function", "function": {"name": "pour", "parameters": {"default": None}}}  # JSON
@@ -84,7 +86,7 @@ def test_a_format_is_asked_for_and_a_schema_also_told(
 
 @pytest.mark.parametrize(
     ("effort", "think"),
-    [(None, None), ("none", False), ("minimal", "low"), ("low", "low"), ("high", "high"), ("ultra", None)],
+    [(None, None), ("none", False), ("minimal", "low"), ("high", "high"), ("max", "max"), ("ultra", None)],
 )
 def test_the_effort_says_how_to_think(effort: str | None, think: Think) -> None:
     prompt = Prompt("m", (HI,), Parameters(reasoning_effort=effort))
@@ -92,12 +94,57 @@ def test_the_effort_says_how_to_think(effort: str | None, think: Think) -> None:
     assert to_wire(prompt, think=think).get("think") == think
 
 
+@pytest.mark.parametrize(
+    ("options", "think"),
+    [
+        ({"thinking": True}, True),
+        ({"enable_thinking": False}, False),
+        ({"thinking": {"type": "disabled"}}, False),
+        ({"thinking": {"type": "auto"}}, None),
+        ({"thinking": "much"}, None),
+    ],
+)
+def test_options_of_others_say_whether_to_think_where_no_effort_does(options: dict[str, Any], think: Think) -> None:
+    assert how_to_think(Prompt("m", (HI,), Parameters(options=options))) == think
+    assert how_to_think(Prompt("m", (HI,), Parameters(options=options, reasoning_effort="low"))) == "low"
+
+
 def test_options_it_knows_are_sent_by_its_names() -> None:
-    options = {"top_k": 40, "repetition_penalty": 1.1, "min_p": "much", "model": "other", "verbosity": "low"}
+    options = {"top_k": 40, "repetition_penalty": 1.1, "min_p": "much", "model": "other", "keep_alive": "10m"}
     assert asked(options=options) == {
         "messages": [{"role": "user", "content": "Hi"}],
+        "keep_alive": "10m",
         "options": {"top_k": 40, "repeat_penalty": 1.1},
     }
+
+
+@pytest.mark.parametrize(("wanted", "sent"), [(8192, 8192), (10**9, 131_072), (-1, 1), (4096.0, 4096)])
+def test_a_context_that_is_asked_for_is_taken_within_bounds(wanted: float, sent: int) -> None:
+    assert asked(options={"num_ctx": wanted})["options"] == {"num_ctx": sent}
+
+
+@pytest.mark.parametrize("odd", [True, None, [1], {"a": 1}, "x"])
+def test_options_of_an_odd_type_are_left_out(odd: object) -> None:
+    assert "options" not in asked(options={"num_ctx": odd, "top_k": odd})
+    assert "keep_alive" not in asked(options={"keep_alive": None if odd == "x" else odd})
+
+
+def test_what_is_not_sent_is_told() -> None:
+    parameters = Parameters(
+        reasoning_effort="ultra",
+        tool_choice="required",
+        user="me",
+        parallel_tool_calls=False,
+        options={"verbosity": "low", "top_k": 1, "thinking": True, "keep_alive": 0},
+    )
+    assert notes_of(Prompt("m", (HI,), parameters)) == (
+        Noted("parameter_dropped", "parallel_tool_calls: ollama does not take it"),
+        Noted("parameter_dropped", "reasoning_effort: ollama does not know this level"),
+        Noted("parameter_dropped", "tool_choice: ollama cannot be told to call a function"),
+        Noted("parameter_dropped", "user: ollama does not take it"),
+        Noted("parameter_dropped", "verbosity: ollama does not take it"),
+    )
+    assert notes_of(Prompt("m", (HI,), Parameters(tool_choice="auto", temperature=0))) == ()
 
 
 @pytest.mark.parametrize("part", [PromptVideo(b"", "video/mp4"), PromptAudio(b"", "audio/wav")])

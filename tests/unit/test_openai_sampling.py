@@ -5,6 +5,7 @@ import pytest
 from shared.domain.commands import Parameters
 from workers.providers.base import Prompt, PromptMessage, PromptText
 from workers.providers.openai_wire import to_wire
+from workers.providers.parameter_notes import Notes
 from workers.providers.table import row_of
 
 GIVEN = {"temperature": 0.0, "top_p": 0.9, "presence_penalty": 0.5, "frequency_penalty": 0.5}
@@ -17,7 +18,7 @@ def sampling_sent(provider: str, model: str) -> dict[str, float]:
         (PromptMessage("user", (PromptText("Hi"),)),),
         Parameters.model_validate(GIVEN | {"max_output_tokens": 64, "seed": 7, "stop": ["x"]}),
     )
-    body = to_wire(prompt, row_of(provider), "json_schema_strict")
+    body = to_wire(prompt, row_of(provider), "json_schema_strict", notes=Notes(provider))
     assert (body.get("max_completion_tokens") or body["max_tokens"], body["seed"], body["stop"]) == (64, 7, ["x"])
     return {name: value for name, value in body.items() if name in GIVEN}
 

@@ -2,6 +2,7 @@
 
 import base64
 import json
+from dataclasses import replace
 from typing import Any, cast
 
 import msgspec
@@ -11,6 +12,7 @@ from hypothesis import strategies as st
 
 from shared.domain.commands import CalledTool, Parameters
 from shared.domain.errors import UnsupportedMediaType
+from shared.domain.models import SchemaMode
 from workers.providers.base import (
     Prompt,
     PromptAudio,
@@ -21,7 +23,10 @@ from workers.providers.base import (
     PromptVideo,
     ResponseSchema,
 )
-from workers.providers.openai_wire import OURS, OpenAICompatible, SchemaMode, to_wire
+from workers.providers.openai_row import OpenAICompatible
+from workers.providers.openai_wire import OURS, to_wire
+from workers.providers.parameter_notes import Notes
+from workers.providers.reasoning_switches import MEMBERS
 from workers.providers.table import ROWS, row_of
 
 HI = PromptMessage("user", (PromptText("Hi"),))
@@ -37,7 +42,7 @@ def sent(
     prompt: Prompt, row: OpenAICompatible = BARE, mode: SchemaMode = "json_schema_strict"
 ) -> dict[str, Any]:  # JSON
     """The request's body, as it is read at the other end."""
-    return json.loads(msgspec.json.encode(to_wire(prompt, row, mode)))
+    return json.loads(msgspec.json.encode(to_wire(prompt, row, mode, notes=Notes(row.name))))
 
 
 def asked(row: OpenAICompatible = BARE, model: str = "m", **parameters: Any) -> dict[str, Any]:
@@ -137,17 +142,35 @@ json_values = st.recursive(
     max_leaves=10,
 )
 anywhere = st.sampled_from([BARE, EVERYTHING, row_of("unknown"), *ROWS])
-option_names = st.sampled_from(sorted(OURS | {"top_k", "metadata", "image_detail"})) | st.text(max_size=8)
+models = st.sampled_from(["m", "gpt-5.1", "openai/gpt-oss-120b", "qwen/qwen3-32b", "zai-glm-4.7", "doubao-seed-1-8"])
+FOREIGN = {"top_k", "metadata", "random_seed", "transforms", "web_search_options", "structured_outputs", "plugins"}
+option_names = st.sampled_from(sorted(OURS | FOREIGN | MEMBERS)) | st.text(max_size=8)
 
 
-@given(row=anywhere, options=st.dictionaries(option_names, json_values))
-def test_options_override_nothing_and_bring_no_nulls(row: OpenAICompatible, options: dict[str, Any]) -> None:
-    prompt = Prompt("m", (HI,), Parameters(temperature=1, max_output_tokens=9, seed=7, tools=[POUR]))
-    without = sent(prompt, row)
-    body = sent(Prompt("m", (HI,), prompt.parameters.model_copy(update={"options": options})), row)
-    assert {name: body[name] for name in without} == without
-    assert set(body) - set(without) <= (row.takes & set(options)) - OURS
-    assert not any(has_null(body[name]) for name in set(body) - set(without))
+@given(row=anywhere, model=models, options=st.dictionaries(option_names, json_values))
+def test_options_override_nothing_and_bring_no_nulls(
+    row: OpenAICompatible, model: str, options: dict[str, Any]
+) -> None:
+    prompt = Prompt(model, (HI,), Parameters(top_p=0.5, max_output_tokens=9, seed=7, tools=[POUR]))
+    quiet = replace(row, drops_when_reasoning=frozenset[str]())
+    without = sent(prompt, quiet)
+    body = sent(Prompt(model, (HI,), prompt.parameters.model_copy(update={"options": options})), quiet)
+    added = set(body) - set(without)
+    assert {name: body[name] for name in without if name != "reasoning_format"} == {
+        name: without[name] for name in without if name != "reasoning_format"
+    }
+    members = {own for _, own in row.renames} | {"parallel_tool_calls", *MEMBERS}
+    members |= {"plugins", "provider"} if row.moves else set()
+    assert added <= ((row.takes & set(options)) - OURS) | members
+    assert not any(has_null(body[name]) for name in added)
+
+
+def test_no_option_is_a_parameter_and_none_holds_a_null() -> None:
+    options = {**dict.fromkeys(sorted(OURS - {"parallel_tool_calls"}), "mine"), "metadata": {"a": [None, {"b": None}]}}
+    assert asked(EVERYTHING, options=options) == {
+        "stream_options": {"include_usage": True},
+        "metadata": {"a": [{}]},
+    }
 
 
 @given(
@@ -248,3 +271,9 @@ def test_media_do_not_show_their_bytes() -> None:
     assert repr((PromptVideo(b"secret", "video/mp4"), PromptAudio(b"secret", "audio/wav"))) == (
         "(PromptVideo(6 bytes of video/mp4), PromptAudio(6 bytes of audio/wav))"
     )
+
+
+def test_a_refusal_takes_nothing_away_without_which_it_would_be_another_request() -> None:
+    prompt = Prompt("m", (HI,), Parameters(tools=[POUR], temperature=0.5, response_format={"type": "json_object"}))
+    kept = to_wire(prompt, BARE, "prompt", notes=Notes("bare"), refused=frozenset(EVERYTHING.takes | {"temperature"}))
+    assert set(kept) == {"model", "messages", "stream", "tools", "response_format"}

@@ -2,6 +2,7 @@
 
 from datetime import timedelta
 
+import msgspec
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -27,6 +28,14 @@ FRESH = Standing(attempts=0, has_delta=False, remaining=timedelta(hours=1))
 
 def test_a_park_is_no_failure() -> None:
     assert went_wrong(Park(30), FRESH, CLOCKS) == Parks(30)
+    assert went_wrong(Park(30, ProviderOverloaded("busy")), FRESH, CLOCKS) == Parks(30)
+
+
+def test_a_park_beyond_the_deadline_ends_the_job_with_its_reason() -> None:
+    standing = Standing(attempts=0, has_delta=False, remaining=timedelta(seconds=30))
+    busy = ProviderOverloaded("busy")
+    assert went_wrong(Park(30, busy), standing, CLOCKS) == Ends(Failed(busy.info()))
+    assert went_wrong(Park(30), standing, CLOCKS) == Parks(30)
 
 
 @pytest.mark.parametrize("error", [ProviderAuth("bad key"), ImageRefused("broken", field="input.image")])
@@ -56,7 +65,8 @@ def test_the_last_try_makes_a_dead_letter_only_of_what_could_have_been_tried_aga
     standing = Standing(attempts=MAX_ATTEMPTS - 1, has_delta=False, remaining=timedelta(hours=1))
     dead = went_wrong(ProviderOverloaded("busy"), standing, CLOCKS)
     detail = "Tried 3 times. The last try failed with provider_overloaded: busy"
-    assert dead == Ends(Failed(DeadLetter(detail).info()))
+    expected = msgspec.structs.replace(DeadLetter(detail).info(), status=ProviderOverloaded.status)
+    assert dead == Ends(Failed(expected))
     assert went_wrong(ProviderAuth("no"), standing, CLOCKS) == Ends(Failed(ProviderAuth("no").info()))
 
 

@@ -23,10 +23,12 @@ from shared.domain.errors import (
     ProviderQuota,
     ProviderRateLimited,
     ProviderRegion,
+    ProviderRejected,
     ProviderTimeout,
     ProviderUnreachable,
     StreamIncomplete,
 )
+from tests.contract.providers.bodies.refusals import REFUSALS, Refused
 from workers.providers.classify import classify
 from workers.providers.hints import retry_after_s
 from workers.providers.refusal import MAX_TEXT_CHARS, Refusal, text_of, tidy
@@ -60,6 +62,11 @@ def refusal(status: int | None, body: object, headers: dict[str, str] | None = N
         (None, {"error": "Upstream overloaded"}, "x", ProviderOverloaded),
         (None, {"error": {"message": "boom"}}, "x", ProviderError),
         (None, {"error": True}, "x", ProviderError),
+        (None, {"error": {"message": "x", "code": "429"}}, "x", ProviderRateLimited),
+        (None, {"error": {"message": "x", "code": "ModelNotOpen"}}, "doubao", ModelNotFound),
+        (None, {"error": {"message": "insufficient balance"}}, "x", ProviderQuota),
+        (500, {"error": {"code": "1113", "message": "x"}}, "zhipu", ProviderOverloaded),
+        (400, {"error": {"code": "1113", "message": "x"}}, "elsewhere", ProviderRejected),
     ],
 )
 def test_codes_tell_apart_what_a_status_does_not(
@@ -68,12 +75,24 @@ def test_codes_tell_apart_what_a_status_does_not(
     assert type(classify(refusal(status, body), provider=provider)) is expected
 
 
+@pytest.mark.parametrize("refused", REFUSALS, ids=lambda it: f"{it.provider} {it.status} {it.kind.code}")
+def test_every_providers_refusal_is_sorted_by_what_can_be_done(refused: Refused) -> None:
+    body = refused.body if isinstance(refused.body, bytes) else json.dumps(refused.body).encode()
+    error = classify(Refusal(refused.status, body, refused.headers), provider=refused.provider)
+    assert (type(error), error.retry_after_s) == (refused.kind, refused.wait_s)
+    assert refused.says in str(error)
+    assert str(error).startswith((f"{refused.provider} answered {refused.status}: ", "The proxy before "))
+    assert pickle.loads(pickle.dumps(error)).info() == error.info()
+
+
 @pytest.mark.parametrize(
     ("headers", "body", "expected"),
     [
         ({"retry-after-ms": "1500", "retry-after": "9"}, {}, 1.5),
         ({"retry-after": "2"}, {}, 2),
         ({"retry-after": "0.5"}, {}, 0.5),
+        ({"retry-after": "1m30s"}, {}, 90),
+        ({"ratelimit-reset": "3"}, {}, 3),
         ({"retry-after": HTTP_DATE}, {}, 30),
         ({"retry-after": "Thu, 01 Jan 1970 00:00:00 GMT"}, {}, 0),
         ({"retry-after": "soon"}, {}, None),
@@ -121,6 +140,8 @@ def test_only_what_may_be_tried_again_carries_a_hint() -> None:
         ([{"error": {"message": "one"}}], "one"),
         ({"title": "Too Many Requests", "status": 429}, "Too Many Requests"),
         ({"error": {"message": ""}, "x": 1}, '{"error": {"message": ""}, "x": 1}'),
+        ({"code": 1, "msg": "one"}, "one"),
+        ("one", "one"),
         ([], "[]"),
         (7, "7"),
     ],

@@ -1,8 +1,10 @@
 """The clocks and the law over any source of deltas, and the demo provider that lives by it without a network."""
 
 import asyncio
+import base64
 import json
 from collections.abc import AsyncGenerator
+from datetime import timedelta
 
 import pytest
 from hypothesis import given
@@ -14,9 +16,22 @@ from shared.domain.dispense.answer import parse_answer
 from shared.domain.dispense.envelope import enforce
 from shared.domain.dispense.prompt import PLAIN_SCHEMA, SCHEMA
 from shared.domain.errors import ModelNotFound, ProviderError, ProviderRejected, ProviderTimeout, StreamIncomplete
-from shared.domain.events import Delta, Finish, Reasoning, Text, Usage
+from shared.domain.events import Delta, Finish, Noted, Reasoning, Text, ToolCall, Usage
 from shared.settings import ProviderEndpoint
-from workers.providers.base import Clocks, Prompt, PromptImage, PromptMessage, PromptText, ResponseSchema
+from shared.settings_groups import Clocks as ClockSettings
+from shared.settings_providers import with_longer_waits
+from tests import images
+from workers.providers.base import (
+    Clocks,
+    GeneratedImage,
+    Prompt,
+    PromptImage,
+    PromptMessage,
+    PromptText,
+    ProviderDelta,
+    ResponseSchema,
+)
+from workers.providers.clocks import clocks_for
 from workers.providers.complete import complete
 from workers.providers.demo import DemoProvider
 from workers.providers.least import NOT_A_MODEL
@@ -29,14 +44,14 @@ STOP = Finish("stop")
 class Source:
     """Deltas to be yielded, and then perhaps an error or silence; knows whether it was closed."""
 
-    def __init__(self, *deltas: Delta, error: Exception | None = None, silent: bool = False) -> None:
+    def __init__(self, *deltas: ProviderDelta, error: Exception | None = None, silent: bool = False) -> None:
         self._deltas = deltas
         self._error = error
         self._silent = silent
         self.is_closed = False
         self.fell_silent = asyncio.Event()
 
-    async def __call__(self) -> AsyncGenerator[Delta, None]:
+    async def __call__(self) -> AsyncGenerator[ProviderDelta, None]:
         try:
             for delta in self._deltas:
                 yield delta
@@ -49,8 +64,8 @@ class Source:
             self.is_closed = True
 
 
-async def collect(source: Source) -> tuple[list[Delta], str | None]:
-    deltas: list[Delta] = []
+async def collect(source: Source) -> tuple[list[ProviderDelta], str | None]:
+    deltas: list[ProviderDelta] = []
     try:
         async for delta in complete(source(), CLOCKS, provider="p"):
             deltas.append(delta)  # noqa: PERF401 - what came before a failure counts
@@ -66,7 +81,8 @@ async def test_the_last_usage_and_the_finish_come_last_whatever_the_wires_order(
 
 
 async def test_no_finish_is_no_answer() -> None:
-    assert await collect(Source(Text("a"), Usage(1, 1))) == ([Text("a")], "StreamIncomplete")
+    assert await collect(Source(Text("a"), Usage(1, 1))) == ([Text("a"), Usage(1, 1)], "StreamIncomplete")
+    assert await collect(Source(Usage(1, 1))) == ([], "StreamIncomplete")
 
 
 async def test_silence_after_the_finish_ends_the_answer() -> None:
@@ -104,6 +120,140 @@ async def test_a_timeout_leaves_its_task_uncancelled() -> None:
         async for _ in complete(Source(silent=True)(), CLOCKS, provider="p"):
             pass
     assert task.cancelling() == 0
+
+
+@pytest.mark.parametrize("before", [(), (Text("a"),), (Text("a"), STOP)])
+@pytest.mark.parametrize("noise", [Usage(1, 1), Noted("parameter_dropped", "x")])
+async def test_counts_and_notes_without_end_are_no_progress(before: tuple[Delta, ...], noise: Delta) -> None:
+    async def source() -> AsyncGenerator[ProviderDelta]:
+        for delta in before:
+            yield delta
+        while True:
+            await asyncio.sleep(0.01)  # often enough to move any clock that it could move
+            yield noise
+
+    async with asyncio.timeout(2):
+        answer = complete(source(), CLOCKS, provider="p")
+        told = [delta for delta in await taken(answer) if not isinstance(delta, Usage | Noted)]
+    assert told == [*before] if STOP in before else [*before, ProviderTimeout]
+
+
+async def test_words_after_the_finish_do_not_go_on_for_ever() -> None:
+    async def source() -> AsyncGenerator[ProviderDelta]:
+        yield STOP
+        while True:
+            await asyncio.sleep(0.01)
+            yield Text("late")
+
+    async with asyncio.timeout(2):
+        *late, finish = await taken(complete(source(), CLOCKS, provider="p"))
+    assert (set(late), finish) == ({Text("late")}, STOP)
+
+
+async def taken(answer: AsyncGenerator[ProviderDelta]) -> list[ProviderDelta | type[ProviderError]]:
+    """Everything that is told, and the class of the error at the end."""
+    found: list[ProviderDelta | type[ProviderError]] = []
+    try:
+        async for delta in answer:
+            found.append(delta)  # noqa: PERF401 - what came before a failure counts
+    except ProviderError as error:
+        found.append(type(error))
+    return found
+
+
+async def test_a_note_before_the_answer_leaves_the_first_deltas_clock_running() -> None:
+    async def source() -> AsyncGenerator[ProviderDelta]:
+        yield Noted("parameter_dropped", "x")
+        await asyncio.sleep(0.15)
+        yield Text("a")
+        yield STOP
+
+    slow = Clocks(connect_s=1, first_delta_s=2, idle_s=0.05)
+    assert await taken(complete(source(), slow, provider="p")) == [Noted("parameter_dropped", "x"), Text("a"), STOP]
+
+
+async def test_a_failure_after_words_still_says_what_was_used() -> None:
+    failing = Source(Text("a"), Usage(1, 2), error=ProviderRejected())
+    assert await collect(failing) == ([Text("a"), Usage(1, 2)], "ProviderRejected")
+    assert await collect(Source(Usage(1, 2), error=ProviderRejected())) == ([], "ProviderRejected")
+
+
+@pytest.mark.parametrize(
+    ("said", "error"),
+    [
+        ((), "BadOutput"),
+        ((Reasoning("hm"), Text(" \n")), "BadOutput"),
+        ((Text("a"),), None),
+        ((ToolCall(0, "c1", "pour"),), None),
+    ],
+)
+async def test_a_limit_that_is_reached_before_the_first_word_is_no_answer(
+    said: tuple[Delta, ...], error: str | None
+) -> None:
+    limit = Finish("length")
+    expected = [*said, Usage(1, 9), *([] if error else [limit])]
+    assert await collect(Source(*said, limit, Usage(1, 9))) == (expected, error)
+
+
+async def test_the_first_finish_counts() -> None:
+    assert await collect(Source(Text("a"), STOP, Finish("length"))) == ([Text("a"), STOP], None)
+
+
+@pytest.mark.parametrize("content", [images.png(8, 8), images.noise(300, 300, "PNG")], ids=["small", "large"])
+async def test_an_image_in_a_data_url_becomes_its_bytes(content: bytes) -> None:
+    url = f"data:image/png;base64,{base64.b64encode(content).decode()}"
+    elsewhere = GeneratedImage(url="https://a.example/b.png")
+    source = Source(GeneratedImage(url=url), elsewhere, GeneratedImage(content), STOP)
+    assert await collect(source) == ([GeneratedImage(content), elsewhere, GeneratedImage(content), STOP], None)
+
+
+async def test_an_image_that_cannot_be_read_is_noted() -> None:
+    (note, finish), error = await collect(Source(GeneratedImage(url="data:image/png;base64,???"), STOP))
+    assert (note, finish, error) == (
+        Noted("image_refused", "An image of the answer was left out: The image is not base64."),
+        STOP,
+        None,
+    )
+
+
+class Patient:
+    """A provider that needs time."""
+
+    first_delta_s = 300.0
+    idle_s = 90.0
+
+
+@pytest.mark.parametrize(
+    ("settings", "provider", "expected"),
+    [
+        (ClockSettings(), Patient(), Clocks(5, 300, 90)),
+        (ClockSettings(), DemoProvider(), Clocks(5, 120, 60)),
+        (ClockSettings(provider_idle=timedelta(seconds=1)), Patient(), Clocks(5, 300, 1)),
+        (ClockSettings(provider_first_delta=timedelta(seconds=7)), Patient(), Clocks(5, 7, 90)),
+        (with_longer_waits(ClockSettings(), timedelta(seconds=70)), Patient(), Clocks(5, 300, 90)),
+        (with_longer_waits(ClockSettings(), timedelta(seconds=600)), Patient(), Clocks(5, 600, 600)),
+    ],
+)
+def test_a_provider_that_needs_longer_gets_it_unless_the_operator_says_otherwise(
+    settings: ClockSettings, provider: object, expected: Clocks
+) -> None:
+    assert clocks_for(settings, provider) == expected
+
+
+@pytest.mark.parametrize(
+    ("name", "expected"),
+    [
+        ("openai", Clocks(5, 300, 120)),
+        ("grok", Clocks(5, 3600, 300)),
+        ("groq", Clocks(5, 120, 60)),
+        ("ollama", Clocks(5, 300, 60)),
+        ("my-server", Clocks(5, 300, 60)),
+    ],
+)
+async def test_rows_say_how_long_they_may_be_silent(name: str, expected: Clocks) -> None:
+    provider = build_providers({name: ProviderEndpoint(base_url="http://127.0.0.1:1")})[name]
+    assert clocks_for(ClockSettings(), provider) == expected
+    await provider.close()
 
 
 @given(

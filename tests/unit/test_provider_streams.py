@@ -5,17 +5,28 @@ from collections.abc import Iterable
 from itertools import pairwise
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from shared.domain.errors import ProviderError, StreamIncomplete
-from shared.domain.events import Delta, Text
-from tests.scripted_replies import ollama_stream, openai_stream
+from shared.domain.events import Text, ToolCall
+from tests.scripted_replies import ollama_stream, openai_chunk, openai_stream
+from workers.providers.base import ProviderDelta
 from workers.providers.lines import LineSplitter
-from workers.providers.ollama_wire import LineReader
+from workers.providers.ollama_lines import LineReader
 from workers.providers.openai_chunks import ChunkReader
 from workers.providers.sse import EventSplitter, ServerSentEvent
 
+KEYS = [
+    *("choices", "delta", "content", "usage", "error", "message", "done", "finish_reason", "index", "x_groq"),
+    *("tool_calls", "function", "arguments", "id", "name", "images", "image_url", "url", "type", "text", "thinking"),
+    *("reasoning_details", "extra_content", "google", "response", "prompt_tokens", "completion_tokens_details"),
+]
+VALUES: st.SearchStrategy[object] = st.recursive(
+    st.none() | st.booleans() | st.integers() | st.text() | st.floats(allow_nan=False, allow_infinity=False),
+    lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.sampled_from(KEYS), inner, max_size=4),
+    max_leaves=8,
+)
 CUTS = st.lists(st.integers(0, 400), max_size=20)
 NOISE = st.lists(
     st.sampled_from(
@@ -41,8 +52,8 @@ def events_of(pieces: Iterable[bytes]) -> list[ServerSentEvent]:
     return [event for piece in pieces for event in splitter.feed(piece)]
 
 
-def deltas_of(reader: ChunkReader | LineReader, pieces: Iterable[bytes]) -> tuple[list[Delta], str | None]:
-    deltas: list[Delta] = []
+def deltas_of(reader: ChunkReader | LineReader, pieces: Iterable[bytes]) -> tuple[list[ProviderDelta], str | None]:
+    deltas: list[ProviderDelta] = []
     try:
         for piece in pieces:
             for delta in reader.feed(piece):
@@ -106,19 +117,7 @@ def test_answers_do_not_depend_on_the_pieces(words: list[str], places: list[int]
         assert deltas_of(new_reader(), cut(body, places)) == whole
 
 
-@given(
-    value=st.recursive(
-        st.none() | st.booleans() | st.integers() | st.text() | st.floats(allow_nan=False),
-        lambda inner: (
-            st.lists(inner)
-            | st.dictionaries(
-                st.sampled_from(["choices", "delta", "content", "usage", "error", "message", "done", "finish_reason"])
-                | st.text(),
-                inner,
-            )
-        ),
-    )
-)
+@given(value=VALUES)
 def test_no_json_crashes_a_reader(value: object) -> None:
     text = json.dumps(value).encode()
     deltas_of(ChunkReader("p"), [b"data: " + text + b"\n\n"])
@@ -129,6 +128,35 @@ def test_no_json_crashes_a_reader(value: object) -> None:
 def test_no_bytes_crash_a_reader(content: bytes) -> None:
     deltas_of(ChunkReader("p"), [content])
     deltas_of(LineReader("p"), [content])
+
+
+@settings(max_examples=60)
+@given(delta=st.dictionaries(st.sampled_from(KEYS), VALUES, max_size=4), usage=VALUES)
+def test_no_member_of_an_odd_shape_breaks_an_answer(delta: dict[str, object], usage: object) -> None:
+    chunks = [openai_chunk(delta | {"content": None, "role": 1}, usage=usage), openai_chunk({"content": "a"})]
+    deltas, error = deltas_of(ChunkReader("p"), chunks)
+    assert (error, deltas[-1]) == (None, Text("a"))
+
+
+@given(
+    calls=st.lists(
+        st.fixed_dictionaries(
+            {}, optional={"id": st.sampled_from(["a", "b", ""]), "index": st.integers(0, 2) | st.none()}
+        ),
+        max_size=8,
+    )
+)
+def test_every_tool_call_is_numbered_and_named_once_however_its_fragments_are(calls: list[dict[str, object]]) -> None:
+    fragments = [call | {"function": {"name": "f", "arguments": "x"}} for call in calls]
+    told, error = deltas_of(ChunkReader("p"), [openai_chunk({"tool_calls": [it]}) for it in fragments])
+    assert error is None
+    found = [delta for delta in told if isinstance(delta, ToolCall)]
+    assert "".join(call.arguments for call in found) == "x" * len(calls)
+    for index in {call.index for call in found}:
+        first, *rest = (call for call in found if call.index == index)
+        assert (bool(first.id), first.name) == (True, "f")
+        assert all(call.id is None and call.name is None for call in rest)
+    assert sorted({call.index for call in found}) == list(range(len({call.index for call in found})))
 
 
 def test_nesting_without_end_does_not_crash_a_reader() -> None:

@@ -14,6 +14,7 @@ from shared.domain.dispense import DeviceProfile, TemperatureBand
 from shared.providers_known import KNOWN
 from shared.settings import Clocks, ProviderEndpoint, Settings, SettingsError, load_settings
 from shared.settings_dialects import Dialects
+from shared.settings_providers import ProviderLimits
 from shared.settings_sources import from_yaml, normalise_ollama_url
 
 MASTER_KEY = "AAECAwQFBgcICQoLDA0ODxAREhMUFRYXGBkaGxwdHh8="
@@ -160,6 +161,8 @@ def test_a_default_model_of_an_unconfigured_provider_is_refused_with_what_to_do(
     ("variables", "expected"),
     [
         ({"OPENAI_API_KEY": "sk-1"}, {"openai": ("https://api.openai.com/v1", "sk-1", None)}),
+        ({"ARK_API_KEY": "ark"}, {"doubao": ("https://ark.cn-beijing.volces.com/api/v3", "ark", None)}),
+        ({"XAI_API_KEY": "old", "GROK_API_KEY": "new"}, {"grok": ("https://api.x.ai/v1", "new", None)}),
         ({"OPENAI_BASE_URL": "http://llm:8000/v1/"}, {"openai": ("http://llm:8000/v1", None, None)}),
         ({"OLLAMA_API_URL": "http://o:11434/api/generate"}, {"ollama": ("http://o:11434", None, None)}),
         (
@@ -293,11 +296,16 @@ def test_device_profiles_come_from_the_config_file(around: Surroundings) -> None
 
 def test_the_examples_in_the_settings_own_words_work(around: Surroundings) -> None:
     words = Path(shared.settings.__file__).read_text(encoding="utf-8")
-    profiles, prices = (part.partition('"""')[0] for part in words.split("Meant for `config.yaml`:\n")[1:])
-    around.write("config.yaml", dedent(profiles) + dedent(prices))
+    examples = [part.partition('"""')[0] for part in words.split("Meant for `config.yaml`:\n")[1:]]
+    around.write("config.yaml", "".join(map(dedent, examples)))
+    around.set(OLLAMA_API_URL="localhost", OPENROUTER_API_KEY="sk-1", SILICONFLOW_API_KEY="sk-2")
     settings = load_settings()
     assert list(settings.profiles) == ["kettle"]
     assert list(settings.prices) == ["openai/gpt-4o-mini"]
+    assert settings.fallbacks == {
+        "openai/gpt-4o": ("openrouter/openai/gpt-4o", "ollama/llava"),
+        "deepseek/*": ("siliconflow/deepseek-ai/DeepSeek-V3",),
+    }
 
 
 @pytest.mark.parametrize(
@@ -356,6 +364,73 @@ def test_profiles_of_another_form_are_sentences_too(around: Surroundings, profil
     assert any(told.startswith(problem) for told in around.problems())
 
 
+LIMITS = """
+providers:
+  groq:
+    api_key: gsk-1
+    limits: {concurrency: 4, requests_per_minute: 30, batch_share: 0.25}
+  mylab:
+    base_url: http://10.0.0.5:8000/v1
+fallbacks:
+  groq/*: [mylab/qwen]
+"""
+
+
+def test_limits_and_fallbacks_come_from_the_config_file_or_the_environment(around: Surroundings) -> None:
+    around.write("config.yaml", LIMITS)
+    settings = load_settings()
+    assert settings.endpoints["groq"].limits == ProviderLimits(concurrency=4, requests_per_minute=30, batch_share=0.25)
+    assert settings.endpoints["mylab"].limits == ProviderLimits()
+    assert settings.fallbacks == {"groq/*": ("mylab/qwen",)}
+    around.set(
+        SMARTSIP_PROVIDERS__GROQ__LIMITS__CONCURRENCY="7",
+        SMARTSIP_FALLBACKS='{"groq/llama": ["mylab/other"]}',
+    )
+    settings = load_settings()
+    assert settings.endpoints["groq"].limits.concurrency == 7
+    assert settings.fallbacks["groq/llama"] == ("mylab/other",)
+
+
+@pytest.mark.parametrize(
+    ("wrong", "problem"),
+    [
+        (
+            ("requests_per_minute", "requests_a_minute"),
+            "There is no setting SMARTSIP_PROVIDERS__GROQ__LIMITS__REQUESTS_A_MINUTE"
+            " (providers.groq.limits.requests_a_minute in line 5 of config.yaml): correct its name.",
+        ),
+        (
+            ("base_url: http", "base_uri: http"),
+            "There is no setting SMARTSIP_PROVIDERS__MYLAB__BASE_URI (providers.mylab.base_uri in line 7 of"
+            " config.yaml): correct its name.",
+        ),
+        (("fallbacks:", "fallback:"), "There is no setting fallback (line 8 of config.yaml): correct its name."),
+        (
+            ("concurrency: 4", "concurrency: 0"),
+            "SMARTSIP_PROVIDERS__GROQ__LIMITS__CONCURRENCY is not valid: input should be greater than or equal to 1.",
+        ),
+        (
+            ("[mylab/qwen]", "[openai/gpt-4o]"),
+            "SMARTSIP_FALLBACKS has openai/gpt-4o as a fallback of groq/*, and its provider is not configured"
+            " (configured: demo, groq, mylab).",
+        ),
+        (
+            ("[mylab/qwen]", "[mylab/*]"),
+            "SMARTSIP_FALLBACKS has mylab/* as a fallback of groq/*: name one model.",
+        ),
+        (
+            ("[mylab/qwen]", "[]"),
+            "SMARTSIP_FALLBACKS (groq/*) is not valid: tuple should have at least 1 item after validation, not 0.",
+        ),
+    ],
+)
+def test_what_is_wrong_in_the_config_file_is_named_with_its_line(
+    around: Surroundings, wrong: tuple[str, str], problem: str
+) -> None:
+    around.write("config.yaml", LIMITS.replace(*wrong))
+    assert problem in around.problems()
+
+
 def test_buckets_of_devices_come_as_pairs_or_from_the_config_file(around: Surroundings) -> None:
     around.write("config.yaml", "device_buckets: {lab: anna}\n")
     assert load_settings().device_buckets == {"lab": "anna"}
@@ -376,7 +451,7 @@ def test_sqlite_in_the_config_file_is_refused_where_it_is_the_only_database(arou
     [
         ("port: [", "The configuration file {file} is not valid YAML in line 2: "),
         ("- port", "The configuration file {file} must hold names and values, as in `port: 8888`."),
-        ("prot: 8888", "There is no setting prot (in {file}): correct its name."),
+        ("prot: 8888", "There is no setting prot (line 1 of {file}): correct its name."),
     ],
 )
 def test_a_wrong_config_file_is_one_sentence_that_names_it(around: Surroundings, text: str, problem: str) -> None:
@@ -473,6 +548,13 @@ def test_every_provider_can_be_elsewhere(around: Surroundings, name: str) -> Non
     known = KNOWN[name]
     around.set(**{known.url_variable or "": "http://127.0.0.1:9/v1/", known.key_variable or "": "a-key"})
     assert providers(load_settings()) == {name: ("http://127.0.0.1:9/v1", "a-key", None)}
+
+
+def test_geminis_key_and_address_may_have_the_names_that_googles_sdk_gives_them(around: Surroundings) -> None:
+    around.set(GOOGLE_API_KEY="a-key", GOOGLE_GEMINI_BASE_URL="http://127.0.0.1:9/")
+    assert providers(load_settings()) == {"gemini": ("http://127.0.0.1:9", "a-key", None)}
+    around.set(GEMINI_BASE_URL="ftp://127.0.0.1:8")
+    assert [problem.partition(" ")[0] for problem in around.problems()] == ["GEMINI_BASE_URL"]
 
 
 def test_a_known_address_without_a_key_configures_nothing_but_is_kept_for_who_brings_one(around: Surroundings) -> None:

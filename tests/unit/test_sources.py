@@ -6,8 +6,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from shared.domain.events import Delta, Finish, SearchResult, SearchResults, Text, ToolCall
+from shared.domain.events import Finish, SearchResult, SearchResults, Text, ToolCall
 from tests.scripted_provider import openai_chunk
+from workers.providers.base import ProviderDelta
 from workers.providers.openai_chunks import ChunkReader
 from workers.providers.sources import MAX_CONTENT_CHARS, MAX_SOURCES, MAX_TITLE_CHARS
 
@@ -15,7 +16,7 @@ CUP = {"url": "https://cups.example/1", "title": "Cups", "content": "All about c
 CITATION = {"type": "url_citation", "url_citation": CUP | {"start_index": 3, "end_index": 9}}
 
 
-def read(*chunks: bytes) -> list[Delta]:
+def read(*chunks: bytes) -> list[ProviderDelta]:
     reader = ChunkReader("p")
     return [delta for chunk in chunks for delta in reader.feed(chunk)]
 

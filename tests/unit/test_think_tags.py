@@ -1,4 +1,4 @@
-"""Thoughts in tags, told apart from the answer however it is cut."""
+"""Thoughts in tags before an answer, told apart from it however it is cut."""
 
 import re
 from collections.abc import Iterable, Sequence
@@ -9,9 +9,12 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from shared.domain.events import Reasoning, Text
-from workers.services.think_tags import CLOSING, OPENING, ThinkTags
+from workers.providers.think_tags import MAX_BLANKS, ThinkTags
 
-PIECES = ["<think>", "</think>", "<think", "</think", "<thi", "nk>", "<", "</", ">", "/", " ", "\n", "a", "é💧", "</t"]
+PIECES = [
+    *("<think>", "</think>", "<thought>", "</thought>", "<think", "</think", "<thi", "nk>", "<", "</", ">", "/", " "),
+    *("\n", "a", "é💧", "</t", " " * MAX_BLANKS),
+]
 texts = st.lists(st.sampled_from(PIECES), max_size=12).map("".join)
 
 
@@ -33,21 +36,19 @@ def cut(text: str, places: Iterable[int]) -> list[str]:
 
 
 def told_of_the_whole(text: str) -> list[Text | Reasoning]:
-    """The same by another way: the whole text is cut at everything that looks like a tag."""
+    """The same by another way: patterns over the whole text."""
     events: list[Text | Reasoning] = []
-    is_thought, drops_blanks, said = False, False, ""
-    for token in re.split("(</?think>)", text):
-        if token == (CLOSING if is_thought else OPENING) or (token == CLOSING and not said.strip()):
-            is_thought = token == OPENING
-            drops_blanks = is_thought or not said.strip()
-            continue
-        content = token.lstrip() if drops_blanks else token
-        if not content:
-            continue
-        drops_blanks = False
-        said += "" if is_thought else content
-        events.append(Reasoning(content) if is_thought else Text(content))
-    return joined(events)
+    rest, is_first = text, True
+    while tag := re.match(rf"[ \t\r\n]{{0,{MAX_BLANKS if is_first else ''}}}<(/?)(?:think|thought)>", rest):
+        rest, is_first = rest[tag.end() :], False
+        if not tag[1]:
+            thought = re.match(r"(.*?)(?:</(?:think|thought)>|\Z)", rest, re.DOTALL)
+            assert thought is not None
+            rest = rest[thought.end() :]
+            if thought[1].lstrip():
+                events.append(Reasoning(thought[1].lstrip()))
+    rest = rest if is_first else rest.lstrip()
+    return joined([*events, *([Text(rest)] if rest else [])])
 
 
 @given(texts, st.lists(st.integers(0, 60), max_size=20))
@@ -66,12 +67,11 @@ def test_an_answer_without_tags_is_text_to_the_letter(text: str, places: list[in
 
 
 @given(texts)
-def test_no_more_is_kept_back_than_may_become_a_tag(text: str) -> None:
+def test_no_more_is_kept_back_than_may_become_a_tag_and_blanks_before_it(text: str) -> None:
     tags = ThinkTags()
     at_once = [*tags.feed(text)]
     later = [*tags.end()]
-    assert sum(len(event.text) for event in later) < len(CLOSING)
-    assert all((OPENING + CLOSING).find(event.text) >= 0 for event in later)
+    assert sum(len(event.text.lstrip()) for event in later) < len("</thought>")
     assert joined([*at_once, *later]) == told([text])
 
 
@@ -80,13 +80,19 @@ def test_no_more_is_kept_back_than_may_become_a_tag(text: str) -> None:
     [
         ("<think>\nhm\n</think>\n\nHello", [Reasoning("hm\n"), Text("Hello")]),
         ("<think>\n\n</think>\n\nHello", [Text("Hello")]),
-        ("\n<think>a</think>\n<think>b</think> Hello", [Text("\n"), Reasoning("ab"), Text("Hello")]),
-        ("Hello <think>hm</think> world", [Text("Hello "), Reasoning("hm"), Text(" world")]),
+        ("\n<think>a</think>\n<think>b</think> Hello", [Reasoning("ab"), Text("Hello")]),
+        ("<thought>hm</thought>Hello", [Reasoning("hm"), Text("Hello")]),
+        ("Hello <think>hm</think> world", [Text("Hello <think>hm</think> world")]),
+        ("<think>a</think>Hello <think>b</think>", [Reasoning("a"), Text("Hello <think>b</think>")]),
         ("<think>never closed, <think>", [Reasoning("never closed, <think>")]),
         ("</think>\n\nHello", [Text("Hello")]),
+        ("\n</think>\n\nHello", [Text("Hello")]),
         ("Hello </think> world", [Text("Hello </think> world")]),
-        ("<think>a</think>Hello</think>", [Reasoning("a"), Text("Hello</think>")]),
-        ("1 < 2, <thin", [Text("1 < 2, <thin")]),
+        ("\n\n Hello", [Text("\n\n Hello")]),
+        (" \n", [Text(" \n")]),
+        (" " * (MAX_BLANKS + 1) + "<think>a", [Text(" " * (MAX_BLANKS + 1) + "<think>a")]),
+        ("<thin", [Text("<thin")]),
+        ("<table>", [Text("<table>")]),
         ("<think>a</thin", [Reasoning("a</thin")]),
         ("<Think>a</Think>", [Text("<Think>a</Think>")]),
         ("", []),
@@ -97,23 +103,24 @@ def test_what_tags_mean(text: str, expected: list[Text | Reasoning]) -> None:
     assert told(text) == expected
 
 
-def test_words_without_a_tag_wait_for_nothing() -> None:
+def test_words_wait_for_nothing() -> None:
     tags = ThinkTags()
-    assert [list(tags.feed(word)) for word in ("Hel", "lo", " 2", ">1")] == [
+    assert [list(tags.feed(word)) for word in ("Hel", "lo", " 2", "<1", " <think>")] == [
         [Text("Hel")],
         [Text("lo")],
         [Text(" 2")],
-        [Text(">1")],
+        [Text("<1")],
+        [Text(" <think>")],
     ]
-    assert tags.is_plain
+    assert tags.is_text
 
 
-@pytest.mark.parametrize("text", ["", " \n", "<think>", "<think>a</think>\n", "a<", "a</think><think>b</t"])
-def test_an_answer_is_not_plain_before_its_first_word_in_a_thought_or_at_a_tags_beginning(text: str) -> None:
+@pytest.mark.parametrize("text", ["", " \n", "<think>", "<think>a</think>\n", "<t", "<think>a</think><think>b</t"])
+def test_an_answer_is_not_mere_text_before_its_first_word(text: str) -> None:
     tags = ThinkTags()
     list(tags.feed(text))
-    assert not tags.is_plain
+    assert not tags.is_text
 
 
 def test_an_answer_of_nothing_but_tags_takes_time_in_proportion() -> None:
-    assert told(["<think>a</think>b" * 20_000])[:2] == [Reasoning("a"), Text("b")]
+    assert told(["<think>a</think>" * 20_000]) == [Reasoning("a" * 20_000)]

@@ -101,6 +101,8 @@ class Prompt(msgspec.Struct, frozen=True):
     messages: tuple[PromptMessage, ...]
     parameters: Parameters = Parameters()
     response_schema: ResponseSchema | None = None
+    defaults: frozenset[str] = frozenset()
+    """Names of parameters that are ours, not the caller's: nobody is told what becomes of them."""
 
 
 class Clocks(msgspec.Struct, frozen=True):
@@ -133,7 +135,7 @@ class Provider(Protocol):
         """What it takes parts of beside text and images: `video`, `audio`."""
         ...
 
-    def stream(self, prompt: Prompt, clocks: Clocks) -> AsyncGenerator[Delta, None]:
+    def stream(self, prompt: Prompt, clocks: Clocks) -> AsyncGenerator[ProviderDelta, None]:
         """Ask, and yield what is answered: never an empty text; at most one `Usage`; `Finish` once, as the last.
 
         Closing the generator, or cancelling the task that iterates it, closes the provider's socket at once. Nothing

@@ -38,13 +38,34 @@ _CONTEXT_WORDS: Final = re.compile(
 )
 _REGION_CODES: Final = {"unsupported_country_region_territory"}  # OpenAI, 403
 _REGION_WORDS: Final = re.compile(r"user location is not supported", re.IGNORECASE)  # Gemini, 400
-_QUOTA_CODES: Final = {"insufficient_quota", "accountoverdueerror", "billing_hard_limit_reached"}  # OpenAI 429, Ark 403
+_QUOTA_CODES: Final = {
+    "insufficient_quota",  # OpenAI, 429
+    "billing_hard_limit_reached",
+    "billing_not_active",
+    "accountoverdueerror",  # Ark, 403
+}
+_QUOTA_WORDS: Final = re.compile(r"insufficient (?:account )?(?:balance|credits)", re.IGNORECASE)
 _CONTENT_CODES: Final = {"content_filter", "content_policy_violation", "refusal", "moderation_blocked"}
-_CONTENT_ENDS: Final = ("sensitivecontentdetected", "riskdetection")  # Ark
-_AUTH_CODES: Final = {"invalid_api_key", "api_key_invalid", "authentication_error", "invalid_authentication"}
-_AUTH_WORDS: Final = re.compile(r"(?:incorrect|invalid) api key", re.IGNORECASE)  # xAI, 400
-_RATE_CODES: Final = {"rate_limit_exceeded", "rate_limit_error", "rate_limited", "too_many_requests", "rate_limit"}
-_NOT_FOUND_CODES: Final = {"model_not_found", "not_found_error"}
+_CONTENT_STEMS: Final = ("sensitivecontentdetected", "riskdetection")  # Ark, which says before what, and after how bad
+_AUTH_CODES: Final = {
+    "invalid_api_key",
+    "api_key_invalid",
+    "authentication_error",
+    "invalid_authentication",
+    "unauthenticated",
+}
+_AUTH_WORDS: Final = re.compile(r"(?:incorrect|invalid) api key|api key not valid", re.IGNORECASE)  # xAI, Gemini: 400
+_RATE_CODES: Final = {"rate_limit_exceeded", "rate_limit_error", "rate_limited", "too_many_requests", "rate_limit"} | {
+    "resource_exhausted"  # Google, as below: https://google.aip.dev/193
+}
+_RATE_ENDS: Final = ("ratelimitexceeded",)  # Ark
+_NOT_FOUND_CODES: Final = {
+    "model_not_found",
+    "not_found_error",
+    "not_found",
+    "invalidendpointormodel.notfound",
+    "modelnotopen",
+}
 _OVERLOADED_CODES: Final = {
     "server_error",
     "api_error",
@@ -52,6 +73,7 @@ _OVERLOADED_CODES: Final = {
     "overloaded_error",
     "serveroverloaded",  # Ark, 429
     "service_unavailable",
+    *("unavailable", "internal", "deadline_exceeded"),  # Google
     "provider_unavailable",
     "insufficient_system_resource",  # DeepSeek
 }
@@ -59,7 +81,22 @@ _OVERLOADED_WORDS: Final = re.compile(
     r"overloaded|unavailable|try again later|server (?:had an )?error|error was encountered while running",
     re.IGNORECASE,
 )
-_REJECTED_CODES: Final = {"invalid_request_error", "bad_request", "tool_use_failed"}
+_REJECTED_CODES: Final = {
+    "invalid_request_error",
+    "bad_request",
+    "badrequesterror",
+    "tool_use_failed",
+    "invalid_argument",
+}
+_OWN_CODES: Final[dict[tuple[str, str], type[ProviderError]]] = {
+    ("siliconflow", "30001"): ProviderQuota,
+    # https://docs.z.ai/api-reference/api-code
+    ("zhipu", "1113"): ProviderQuota,
+    ("zhipu", "1211"): ModelNotFound,
+    ("zhipu", "1261"): ContextTooLong,
+    ("zhipu", "1301"): ContentBlocked,
+}
+"""Numbers that mean something with one provider only."""
 _STATUS: Final[dict[int, type[ProviderError]]] = {
     401: ProviderAuth,
     402: ProviderQuota,  # DeepSeek, OpenRouter, Cerebras, NVIDIA
@@ -115,11 +152,14 @@ def _kind(facts: _Facts) -> type[ProviderError]:
 
 def _by_code(facts: _Facts) -> type[ProviderError] | None:
     """Sort what one status does not tell apart: 400, 403, 422 and 429, and errors inside an answer."""
+    own = next((_OWN_CODES[key] for code in facts.codes if (key := (facts.provider, code)) in _OWN_CODES), None)
+    if own is not None and (facts.status or 0) < 500:
+        return own
     rules: tuple[tuple[type[ProviderError], bool], ...] = (
         (ContextTooLong, _is_client_error(facts) and (_has(facts, _CONTEXT_CODES) or _says(facts, _CONTEXT_WORDS))),
         (ProviderRegion, _is_client_error(facts) and (_has(facts, _REGION_CODES) or _says(facts, _REGION_WORDS))),
         (ProviderQuota, _has(facts, _QUOTA_CODES)),
-        (ProviderQuota, facts.provider == "siliconflow" and facts.status == 403 and "30001" in facts.codes),
+        (ProviderQuota, facts.status in (None, 403, 429) and _says(facts, _QUOTA_WORDS)),
         (ContentBlocked, _is_client_error(facts) and _is_about_content(facts)),
         (ProviderAuth, _is_client_error(facts) and (_has(facts, _AUTH_CODES) or _says(facts, _AUTH_WORDS))),
         (ProviderOverloaded, facts.status == 429 and _has(facts, _OVERLOADED_CODES)),
@@ -130,7 +170,7 @@ def _by_code(facts: _Facts) -> type[ProviderError] | None:
 def _in_stream(facts: _Facts) -> type[ProviderError]:
     """Sort an error that came without any status."""
     rules: tuple[tuple[type[ProviderError], bool], ...] = (
-        (ProviderRateLimited, _has(facts, _RATE_CODES)),
+        (ProviderRateLimited, _has(facts, _RATE_CODES) or any(code.endswith(_RATE_ENDS) for code in facts.codes)),
         (ProviderOverloaded, _has(facts, _OVERLOADED_CODES)),
         (ModelNotFound, _has(facts, _NOT_FOUND_CODES)),
         (ProviderRejected, _has(facts, _REJECTED_CODES)),
@@ -144,8 +184,8 @@ def _is_client_error(facts: _Facts) -> bool:
 
 
 def _is_about_content(facts: _Facts) -> bool:
-    ends = any(code.endswith(_CONTENT_ENDS) for code in facts.codes)
-    return ends or _has(facts, _CONTENT_CODES) or (facts.status == 403 and facts.has_reasons)  # OpenRouter
+    is_arks = any(stem in code for code in facts.codes for stem in _CONTENT_STEMS)
+    return is_arks or _has(facts, _CONTENT_CODES) or (facts.status == 403 and facts.has_reasons)  # OpenRouter
 
 
 def _has(facts: _Facts, wanted: set[str]) -> bool:

@@ -2,15 +2,43 @@
 
 import asyncio
 from collections.abc import AsyncGenerator
-from typing import Final
+from typing import Final, Protocol, TypeVar, runtime_checkable
 
 from shared.domain.errors import ProviderTimeout
-from shared.domain.events import Delta
+from shared.settings_groups import Clocks as ClockSettings
+from workers.providers.base import Clocks
 
+T = TypeVar("T")
 _HOW_TO_SAY: Final = {
     "first_delta": "{} did not begin to answer within {:g} s",
     "idle": "{} fell silent for {:g} s in the middle of its answer",
 }
+
+
+@runtime_checkable
+class Slow(Protocol):
+    """A provider that is known to be silent for longer than others while all is well, in seconds."""
+
+    @property
+    def first_delta_s(self) -> float:
+        """Before its first delta it needs up to so long."""
+        ...
+
+    @property
+    def idle_s(self) -> float:
+        """Between two deltas it needs up to so long."""
+        ...
+
+
+def clocks_for(settings: ClockSettings, provider: object) -> Clocks:
+    """Return the clocks of a provider: what the operator has set, else the default, or longer if it needs that."""
+    first_delta_s, idle_s = settings.provider_first_delta.total_seconds(), settings.provider_idle.total_seconds()
+    if isinstance(provider, Slow):
+        if "provider_first_delta" not in settings.model_fields_set:
+            first_delta_s = max(first_delta_s, provider.first_delta_s)
+        if "provider_idle" not in settings.model_fields_set:
+            idle_s = max(idle_s, provider.idle_s)
+    return Clocks(settings.provider_connect.total_seconds(), first_delta_s, idle_s)
 
 
 class Watchdog:
@@ -25,20 +53,25 @@ class Watchdog:
         self._loop = asyncio.get_running_loop()
         self._timer: asyncio.TimerHandle | None = None
         self._waiting: asyncio.Task[object] | None = None
+        self._clock, self._allowed_s, self._left_s = "idle", 0.0, 0.0
         self._deadline = 0.0
         self._fired = False
 
-    async def next(self, source: AsyncGenerator[Delta, None], clock: str, allowed_s: float) -> Delta:
-        """Return the next delta; only the time spent waiting for it counts, not what its reader does in between.
+    def allow(self, clock: str, allowed_s: float) -> None:
+        """Let the waits from now on take so long together."""
+        self._clock, self._allowed_s, self._left_s = clock, allowed_s, allowed_s
+
+    async def next(self, source: AsyncGenerator[T, None]) -> T:
+        """Return what comes next; only the time spent waiting for it counts, not what its reader does in between.
 
         Raises:
             ProviderTimeout: if it did not come in time; `source` was interrupted where it waited, and is closed.
-            StopAsyncIteration: if there is none.
+            StopAsyncIteration: if there is nothing more.
         """
         task = asyncio.current_task()
         assert task is not None
         cancelling = task.cancelling()
-        self._deadline = self._loop.time() + allowed_s
+        self._deadline = self._loop.time() + self._left_s
         if self._timer is None or self._timer.when() > self._deadline:
             self._arm()
         self._waiting = task
@@ -46,10 +79,12 @@ class Watchdog:
             return await anext(source)
         except asyncio.CancelledError as error:
             if self._fired and task.uncancel() <= cancelling:
-                raise ProviderTimeout(_HOW_TO_SAY[clock].format(self._provider, allowed_s)) from error
+                words = _HOW_TO_SAY[self._clock].format(self._provider, self._allowed_s)
+                raise ProviderTimeout(words) from error
             raise
         finally:
             self._waiting = None
+            self._left_s = self._deadline - self._loop.time()
 
     def stop(self) -> None:
         """Forget the timer."""

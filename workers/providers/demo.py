@@ -11,18 +11,21 @@ from typing import Any, Final, Self
 
 from shared.domain.commands import Parameters
 from shared.domain.errors import ModelNotFound
-from shared.domain.events import Delta, Finish, StopsBilling, Text, ToolCall, Usage
+from shared.domain.events import Finish, StopsBilling, Text, ToolCall, Usage
 from shared.domain.models import ListedModel
 from workers.providers.base import (
     Clocks,
+    GeneratedImage,
     Prompt,
     PromptAudio,
     PromptImage,
     PromptPart,
     PromptText,
     PromptVideo,
+    ProviderDelta,
     new_call_id,
 )
+from workers.providers.demo_picture import demo_picture
 from workers.providers.least import NOT_A_MODEL, least
 from workers.providers.model_lists import static_list
 from workers.providers.refusal import is_object
@@ -36,7 +39,7 @@ _MODEL: Final = re.compile(r"demo|slow-(?P<ms>\d{1,5})", re.ASCII)
 class DemoProvider:
     """Answers by rule: a chat with what it was told, a schema with the least that satisfies it (nothing is poured).
 
-    It calls a function only where it must.
+    It calls a function only where it must, and draws its one picture where pictures are wanted.
     """
 
     name: str = "demo"
@@ -46,7 +49,7 @@ class DemoProvider:
     def __init__(self, *, word_pause_s: float = WORD_PAUSE_S) -> None:
         self._word_pause_s = word_pause_s
 
-    async def stream(self, prompt: Prompt, clocks: Clocks) -> AsyncGenerator[Delta, None]:
+    async def stream(self, prompt: Prompt, clocks: Clocks) -> AsyncGenerator[ProviderDelta, None]:
         """See `Provider`; there is nothing the clocks could watch."""
         pause_s = self._pause_s(prompt.model)
         called = _called(prompt.parameters)
@@ -59,6 +62,8 @@ class DemoProvider:
                 yield ToolCall(0, new_call_id(), called["name"], piece)
             else:
                 yield ToolCall(0, arguments=piece)
+        if called is None and _wants_picture(prompt.parameters):
+            yield GeneratedImage(content=demo_picture())
         yield Usage(input_tokens=_word_count(prompt), output_tokens=len(pieces), is_estimated=True)
         yield Finish("stop" if called is None else "tool_calls")
 
@@ -78,6 +83,11 @@ class DemoProvider:
         if known is None:
             raise ModelNotFound("The demo provider has the models demo and slow-<ms per word>, as in slow-200")
         return self._word_pause_s if known["ms"] is None else min(int(known["ms"]), MAX_PAUSE_MS) / 1000
+
+
+def _wants_picture(parameters: Parameters) -> bool:
+    modalities: object = parameters.options.get("modalities")
+    return isinstance(modalities, list) and "image" in modalities
 
 
 def _called(parameters: Parameters) -> dict[str, Any] | None:

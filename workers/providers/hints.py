@@ -43,12 +43,15 @@ def _header_waits(headers: Mapping[str, str], now: float) -> Iterator[float]:
 
 
 def _retry_after(value: str | None, now: float) -> float | None:
-    """Read seconds or an HTTP date (RFC 9110 section 10.2.3)."""
+    """Read seconds or an HTTP date (RFC 9110 section 10.2.3), or a duration, which some send instead."""
     if value is None:
         return None
     seconds = _number(value)
     if seconds is not None:
         return seconds
+    wait = _duration(value)
+    if wait is not None:
+        return wait
     try:
         return max(parsedate_to_datetime(value).timestamp() - now, 0)
     except (ValueError, OverflowError):
@@ -56,11 +59,11 @@ def _retry_after(value: str | None, now: float) -> float | None:
 
 
 def _rate_limit_reset(headers: Mapping[str, str], now: float) -> float | None:
-    """Read `x-ratelimit-reset-*`: of the limits that are used up the last to be reset, else the first of all."""
+    """Read `x-ratelimit-reset-*` (Mistral: no x): of the limits that are used up the last reset, else the first."""
     used_up: list[float] = []
     waits: list[float] = []
     for name, value in headers.items():
-        if not name.startswith("x-ratelimit-reset"):
+        if not name.startswith(("x-ratelimit-reset", "ratelimit-reset")):
             continue
         wait = _reset(value, now)
         if wait is not None:

@@ -8,10 +8,13 @@ from dataclasses import dataclass
 from typing import Any, Final, cast
 
 import msgspec
+from msgspec.structs import replace
 
 from shared.domain.errors import ProviderError, ProviderTimeout
 from shared.domain.models import ListedModel
+from shared.model_facts import abilities_of
 from shared.providers_known import about
+from workers.providers.listed_abilities import abilities_said
 from workers.providers.refusal import is_object
 
 MAX_BODY_BYTES: Final = 4 * 1024 * 1024
@@ -20,13 +23,10 @@ MAX_MODELS: Final = 2000
 MAX_ID_CHARS: Final = 200
 """As long as a model's reference may be."""
 MAX_NAME_CHARS: Final = 200
-MAX_CONTEXT_TOKENS: Final = 2**31 - 1
+MAX_TOKEN_CHARS: Final = 2000
+MAX_ALIASES: Final = 20
 _LISTS: Final = ("data", "models")
 _IDS: Final = ("id", "name", "model")
-_LENGTHS: Final = (
-    *("context_length", "context_window", "max_context_length", "max_model_len"),  # OpenRouter, Groq, Mistral, vLLM
-    *("inputTokenLimit", "n_ctx_train"),  # Gemini, llama.cpp (in `meta`)
-)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -37,7 +37,7 @@ class Listing:
     prefix: str = ""
     """Stands before each id, and is no part of the name a model is called by."""
     hides: tuple[str, ...] = ()
-    """Parts of the ids of those that cannot chat. They can be called all the same."""
+    """Parts of the ids of those that neither talk nor draw. They can be called all the same."""
 
 
 USUAL: Final = Listing()
@@ -68,8 +68,14 @@ def read_list(content: bytes, listing: Listing, *, provider: str) -> list[Listed
     entries = _entries(answer)
     if entries is None:
         raise ProviderError(f"{provider} did not answer with a list of models: is its base URL right?")
-    models = {model.id: model for model in _models(entries, listing)}
-    return list(models.values())[:MAX_MODELS]
+    return _each_once(_models(entries, listing, provider))[:MAX_MODELS]
+
+
+def next_page(content: bytes) -> str | None:
+    """Return where a list goes on that `read_list` has read, where it does (Gemini's `nextPageToken`)."""
+    answer: object = msgspec.json.decode(content)
+    token: object = answer.get("nextPageToken") if is_object(answer) else None
+    return token if isinstance(token, str) and 0 < len(token) <= MAX_TOKEN_CHARS else None
 
 
 def not_in_time(provider: str, timeout_s: float) -> ProviderTimeout:
@@ -79,7 +85,7 @@ def not_in_time(provider: str, timeout_s: float) -> ProviderTimeout:
 
 def static_list(provider: str) -> list[ListedModel]:
     """Return what is known of a provider that has no list."""
-    return [ListedModel(model, model) for model in about(provider).models]
+    return [ListedModel.named(model) for model in about(provider).models]
 
 
 def _entries(answer: object) -> list[object] | None:
@@ -92,24 +98,47 @@ def _entries(answer: object) -> list[object] | None:
     return cast("list[object]", answer) if isinstance(answer, list) else None
 
 
-def _models(entries: Iterable[object], listing: Listing) -> Iterator[ListedModel]:
+def _models(entries: Iterable[object], listing: Listing, provider: str) -> Iterator[ListedModel]:
     for entry in entries:
         about_it: Mapping[str, Any] = entry if is_object(entry) else {"id": entry}
         called = next((about_it[name] for name in _IDS if isinstance(about_it.get(name), str)), "")
         model_id = str(called).removeprefix(listing.prefix)
-        if _can_be_named(model_id) and _can_chat(model_id, about_it, listing):
-            yield ListedModel(model_id, _shown(about_it) or model_id, _context_length(about_it))
+        if not _can_be_named(model_id) or _is_hidden(model_id, about_it, listing):
+            continue
+        said = abilities_said(about_it)
+        if abilities_of(provider, model_id, said).makes:
+            yield ListedModel(model_id, _shown(about_it) or model_id, said, _aliases(about_it))
+
+
+def _each_once(models: Iterable[ListedModel]) -> list[ListedModel]:
+    """Return models under the first of their names: Mistral lists every alias as a model that has the others."""
+    kept: dict[str, ListedModel] = {}
+    called: dict[str, str] = {}
+    """Who has a name."""
+    for model in models:
+        same = called.get(model.id) or next((name for name in model.aliases if name in kept), None)
+        if same is None:
+            kept[model.id] = model
+        else:
+            names = dict.fromkeys((*kept[same].aliases, model.id, *model.aliases))
+            kept[same] = replace(kept[same], aliases=tuple(name for name in names if name != same)[:MAX_ALIASES])
+        called |= dict.fromkeys((model.id, *model.aliases), same or model.id)
+    return list(kept.values())
 
 
 def _can_be_named(model_id: str) -> bool:
     return 0 < len(model_id) <= MAX_ID_CHARS and model_id.isprintable() and not any(map(str.isspace, model_id))
 
 
-def _can_chat(model_id: str, entry: Mapping[str, Any], listing: Listing) -> bool:
-    abilities = entry.get("capabilities")  # Mistral
-    is_other = is_object(abilities) and abilities.get("completion_chat") is False
+def _is_hidden(model_id: str, entry: Mapping[str, Any], listing: Listing) -> bool:
     is_off = entry.get("active") is False  # Groq
-    return not is_other and not is_off and not any(part in model_id.lower() for part in listing.hides)
+    return is_off or any(part in model_id.lower() for part in listing.hides)
+
+
+def _aliases(entry: Mapping[str, Any]) -> tuple[str, ...]:
+    given = entry.get("aliases")
+    names = cast("list[object]", given) if isinstance(given, list) else []
+    return tuple(name for name in names[:MAX_ALIASES] if isinstance(name, str) and _can_be_named(name))
 
 
 def _shown(entry: Mapping[str, Any]) -> str:
@@ -117,10 +146,3 @@ def _shown(entry: Mapping[str, Any]) -> str:
     said = entry.get("display_name") or entry.get("displayName") or ("id" in entry and entry.get("name")) or ""
     text = "".join(char if char.isprintable() else " " for char in said) if isinstance(said, str) else ""
     return " ".join(text.split())[:MAX_NAME_CHARS]
-
-
-def _context_length(entry: Mapping[str, Any]) -> int | None:
-    more = entry.get("meta")
-    places = (entry, more) if is_object(more) else (entry,)
-    values = (place.get(name) for place in places for name in _LENGTHS)
-    return next((value for value in values if type(value) is int and 0 < value <= MAX_CONTEXT_TOKENS), None)

@@ -12,15 +12,20 @@ from functools import partial
 from typing import Final, Self
 
 import aiohttp
+import msgspec
 
 from shared.domain.errors import ProviderError
-from shared.domain.events import Delta, StopsBilling
+from shared.domain.events import Noted, StopsBilling
 from shared.domain.models import ListedModel
-from workers.providers.base import Clocks, Prompt
+from workers.providers.base import Clocks, Prompt, ProviderDelta
 from workers.providers.classify import classify
 from workers.providers.complete import complete
 from workers.providers.model_lists import Listing, not_in_time, read_list, whole
-from workers.providers.ollama_wire import LineReader, Think, how_to_think, to_wire
+from workers.providers.ollama_lines import LineReader
+from workers.providers.ollama_models import with_abilities
+from workers.providers.ollama_options import Think, how_to_think, notes_of
+from workers.providers.ollama_wire import to_wire
+from workers.providers.parameter_notes import Notes
 from workers.providers.refusal import Refusal, beginning, lower_names
 from workers.providers.request_body import request_body, sendable
 from workers.providers.transport import TRANSPORT_ERRORS, classify_transport
@@ -39,6 +44,9 @@ class OllamaProvider:
     stops_billing_on_abort: StopsBilling = "yes"
     """It costs nothing, and stops computing when the connection is closed."""
     media: frozenset[str] = frozenset()
+    first_delta_s: float = 300
+    """A model that is not in memory is loaded first."""
+    idle_s: float = 60
 
     def __init__(self, *, base_url: str, api_key: str | None = None, proxy: str | None = None) -> None:
         self._base_url = base_url
@@ -53,7 +61,7 @@ class OllamaProvider:
             self._headers["Authorization"] = f"Bearer {api_key}"
         self._session: aiohttp.ClientSession | None = None
 
-    def stream(self, prompt: Prompt, clocks: Clocks) -> AsyncGenerator[Delta, None]:
+    def stream(self, prompt: Prompt, clocks: Clocks) -> AsyncGenerator[ProviderDelta, None]:
         """See `Provider`."""
         return complete(self._deltas(prompt, clocks), clocks, provider=self.name)
 
@@ -63,8 +71,9 @@ class OllamaProvider:
 
     async def list_models(self, timeout_s: float) -> list[ListedModel]:
         """See `Provider`."""
+        until = asyncio.get_running_loop().time() + timeout_s
         try:
-            async with asyncio.timeout(timeout_s), self._get(LIST_PATH) as response:
+            async with asyncio.timeout_at(until), self._get(LIST_PATH) as response:
                 if response.status != 200:
                     raise classify(await _refusal(response), provider=self.name, secrets=self._secrets)
                 content = await whole(response.content.iter_any())
@@ -72,18 +81,28 @@ class OllamaProvider:
             raise not_in_time(self.name, timeout_s) from error
         except TRANSPORT_ERRORS as error:
             raise classify_transport(error, provider=self.name, base_url=self._base_url) from error
-        return await asyncio.to_thread(read_list, content, Listing(path=LIST_PATH), provider=self.name)
+        models = await asyncio.to_thread(read_list, content, Listing(path=LIST_PATH), provider=self.name)
+        return await with_abilities(models, self._shown, until=until)
+
+    async def _shown(self, model: str) -> bytes:
+        url, body = f"{self._base_url}/api/show", msgspec.json.encode({"model": model})
+        timeout = aiohttp.ClientTimeout(total=None)  # the caller's clock watches the whole
+        asked = self._opened().post(url, data=body, timeout=timeout, allow_redirects=False, proxy=self._proxy)
+        async with asked as response:
+            return await whole(response.content.iter_any()) if response.status == 200 else b""
 
     async def close(self) -> None:
         """See `Provider`."""
         if self._session is not None:
             await self._session.close()
 
-    async def _deltas(self, prompt: Prompt, clocks: Clocks) -> AsyncGenerator[Delta, None]:
+    async def _deltas(self, prompt: Prompt, clocks: Clocks) -> AsyncGenerator[ProviderDelta, None]:
         reader = LineReader(self.name, secrets=self._secrets)
         try:
             async with AsyncExitStack() as stack:
-                response = await self._open(stack, prompt, clocks)
+                response, notes = await self._open(stack, prompt, clocks)
+                for note in notes:
+                    yield note
                 async for chunk in response.content.iter_any():
                     for delta in reader.feed(chunk):
                         yield delta
@@ -94,15 +113,18 @@ class OllamaProvider:
         except TRANSPORT_ERRORS as error:
             raise classify_transport(error, provider=self.name, base_url=self._base_url) from error
 
-    async def _open(self, stack: AsyncExitStack, prompt: Prompt, clocks: Clocks) -> aiohttp.ClientResponse:
+    async def _open(
+        self, stack: AsyncExitStack, prompt: Prompt, clocks: Clocks
+    ) -> tuple[aiohttp.ClientResponse, tuple[Noted, ...]]:
         """Send the request; where the model cannot think as it is told to, leave that to the model."""
-        think = how_to_think(prompt)
+        think, notes = how_to_think(prompt), notes_of(prompt)
         answer = await self._request(stack, prompt, clocks, think=think)
         if isinstance(answer, Refusal) and think is not None and _is_about_thinking(answer):
             answer = await self._request(stack, prompt, clocks, think=None)
+            notes += _without_thinking(prompt, think)
         if isinstance(answer, Refusal):
             raise classify(answer, provider=self.name, secrets=self._secrets)
-        return answer
+        return answer, notes
 
     async def _request(
         self, stack: AsyncExitStack, prompt: Prompt, clocks: Clocks, *, think: Think
@@ -148,5 +170,15 @@ async def _refusal(response: aiohttp.ClientResponse) -> Refusal:
     return Refusal(response.status, await beginning(response.content.iter_any()), lower_names(response.headers))
 
 
+def _without_thinking(prompt: Prompt, think: Think) -> tuple[Noted, ...]:
+    if think is False or prompt.response_schema is not None:
+        return ()  # it does not think, as it was told
+    notes = Notes("ollama", ours=prompt.defaults)
+    notes.dropped("reasoning_effort", f"says that {prompt.model} cannot be told so")
+    return notes.told
+
+
 def _is_about_thinking(refusal: Refusal) -> bool:
-    return refusal.status == 400 and refusal.names("does not support thinking", '"think"', "ChatRequest.think")
+    return refusal.status == 400 and refusal.names(
+        "does not support thinking", "think value", '"think"', "ChatRequest.think"
+    )

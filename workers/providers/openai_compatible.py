@@ -9,10 +9,10 @@ here, as bytes: the SDK would search a large one for characters to escape while 
 
 import asyncio
 import ssl
-from collections.abc import AsyncGenerator, AsyncIterator, Mapping
+from collections.abc import AsyncGenerator, AsyncIterator, Mapping, Sequence
 from contextlib import AsyncExitStack, aclosing
 from copy import copy
-from functools import cache, partial
+from functools import cache
 from typing import Final, Self, cast
 
 import httpx2
@@ -21,17 +21,18 @@ import structlog
 from openai import AsyncOpenAI, AsyncStream, DefaultAioHttpClient
 
 from shared.domain.errors import InvalidRequest, ProviderError
-from shared.domain.events import Delta, StopsBilling
+from shared.domain.events import Noted, StopsBilling
 from shared.domain.models import ListedModel
-from workers.providers.base import Clocks, Prompt
+from workers.providers.asked import Asked, Asking
+from workers.providers.base import Clocks, Prompt, ProviderDelta
 from workers.providers.classify import classify
 from workers.providers.complete import complete
 from workers.providers.model_lists import not_in_time, read_list, static_list, whole
 from workers.providers.openai_chunks import ChunkReader
-from workers.providers.openai_wire import STEP_DOWN, OpenAICompatible, SchemaMode, to_wire
+from workers.providers.openai_row import OpenAICompatible
 from workers.providers.refusal import MAX_BODY_BYTES, Refusal, beginning, lower_names, text_of
-from workers.providers.request_body import request_body, sendable
-from workers.providers.transport import TRANSPORT_ERRORS, classify_transport
+from workers.providers.request_body import sendable
+from workers.providers.transport import TRANSPORT_ERRORS, classify_transport, was_not_sent
 
 NO_KEY: Final = "none"
 """The SDK refuses to have no key; servers that want none ignore it."""
@@ -43,7 +44,6 @@ DRAIN_S: Final = 0.05
 HEADERS: Final = {"Accept-Encoding": "identity"}
 """A compressed stream saves nothing at the size of a token, and is held back until a block is full."""
 NO_HEADERS: Final[Mapping[str, str]] = {}
-MAX_REMEMBERED_MODELS: Final = 1000
 logger = structlog.get_logger(__name__)
 
 
@@ -64,8 +64,7 @@ class OpenAICompatibleProvider:
         self._base_url = base_url
         self._secrets = (api_key,) if api_key else ()
         self._client = _discreet(_client(base_url, api_key=api_key or NO_KEY, proxy=proxy), self._headers)
-        self._schema_modes: dict[str, SchemaMode] = {}
-        """Models that were found to take less than the row says."""
+        self._asking = Asking(row)
         self._is_derived = False
         """Whether the connections are another's."""
 
@@ -84,7 +83,17 @@ class OpenAICompatibleProvider:
         """See `Provider`."""
         return self._row.media
 
-    def stream(self, prompt: Prompt, clocks: Clocks) -> AsyncGenerator[Delta, None]:
+    @property
+    def first_delta_s(self) -> float:
+        """See `workers.providers.clocks.Slow`."""
+        return self._row.first_delta_s
+
+    @property
+    def idle_s(self) -> float:
+        """See `workers.providers.clocks.Slow`."""
+        return self._row.idle_s
+
+    def stream(self, prompt: Prompt, clocks: Clocks) -> AsyncGenerator[ProviderDelta, None]:
         """See `Provider`."""
         return complete(self._deltas(prompt, clocks), clocks, provider=self.name)
 
@@ -119,45 +128,70 @@ class OpenAICompatibleProvider:
         if not self._is_derived:
             await self._client.close()
 
-    async def _deltas(self, prompt: Prompt, clocks: Clocks) -> AsyncGenerator[Delta, None]:
+    async def _deltas(self, prompt: Prompt, clocks: Clocks) -> AsyncGenerator[ProviderDelta, None]:
         reader = ChunkReader(
-            self.name, usage_excludes_reasoning=self._row.usage_excludes_reasoning, secrets=self._secrets
+            self.name,
+            usage_excludes_reasoning=self._row.usage_excludes_reasoning,
+            think_tags=self._row.think_tags,
+            secrets=self._secrets,
         )
+        asked = self._asking.first(prompt)
         try:
             async with AsyncExitStack() as stack:
-                response = await self._open(stack, prompt, clocks)
-                body = await stack.enter_async_context(aclosing(response.aiter_bytes()))
-                async for chunk in body:
+                body = await asked.body()
+                for note in asked.notes.told:
+                    yield note
+                response, more = await self._open(stack, asked, body, clocks)
+                del body  # videos are large, and answers long
+                for note in more:
+                    yield note
+                content = await stack.enter_async_context(aclosing(response.aiter_bytes()))
+                async for chunk in content:
                     for delta in reader.feed(chunk):
                         yield delta
                     if reader.is_done:
-                        await _drain(body)
+                        await _drain(content)
                         return
+                for delta in reader.end():
+                    yield delta
         except TRANSPORT_ERRORS as error:
             raise classify_transport(error, provider=self.name, base_url=self._base_url) from error
 
-    async def _open(self, stack: AsyncExitStack, prompt: Prompt, clocks: Clocks) -> httpx2.Response:
-        """Send the request; where the provider refuses the form of answer we ask for, ask for less, once."""
-        mode = self._schema_modes.get(prompt.model, self._row.schema_mode)
+    async def _open(
+        self, stack: AsyncExitStack, asked: Asked, body: bytes, clocks: Clocks
+    ) -> tuple[httpx2.Response, Sequence[Noted]]:
+        """Send the request; where the provider refuses its form, ask for less, once.
+
+        Return the answer, and what there is to tell beyond what `asked` told.
+        """
         try:
-            return await self._request(stack, prompt, mode=mode, clocks=clocks)
+            return await self._request(stack, body, clocks), ()
         except openai.APIStatusError as error:
             refusal = _refusal(error)
-            lower = STEP_DOWN.get(mode)
-            if lower is None or prompt.response_schema is None or not _is_about_schema(refusal):
+            less = self._asking.less(asked, refusal)
+            if less is None:
                 raise classify(refusal, provider=self.name, secrets=self._secrets) from None
-            logger.info("schema_refused", provider=self.name, model=prompt.model, mode=mode, reason=text_of(refusal))
         try:
-            response = await self._request(stack, prompt, mode=lower, clocks=clocks)
+            response = await self._request(stack, await less.body(), clocks)
         except openai.APIStatusError as error:
             raise classify(_refusal(error), provider=self.name, secrets=self._secrets) from None
-        self._remember(prompt.model, lower)
+        self._asking.worked(less)
+        return response, [note for note in less.notes.told if note not in asked.notes.told]
+
+    async def _request(self, stack: AsyncExitStack, body: bytes, clocks: Clocks) -> httpx2.Response:
+        try:
+            response = await self._post(body, clocks)
+        except openai.APIConnectionError as error:
+            if not was_not_sent(error):
+                raise
+            response = await self._post(body, clocks)
+        await stack.enter_async_context(aclosing(response))
+        media_type = response.headers.get("content-type", "")
+        if response.status_code != 200 or (media_type and "text/event-stream" not in media_type.lower()):
+            raise await self._not_a_stream(response, media_type)
         return response
 
-    async def _request(
-        self, stack: AsyncExitStack, prompt: Prompt, *, mode: SchemaMode, clocks: Clocks
-    ) -> httpx2.Response:
-        body = await request_body(prompt, partial(to_wire, prompt, self._row, mode))
+    async def _post(self, body: bytes, clocks: Clocks) -> httpx2.Response:
         response = await self._client.post(
             "/chat/completions",
             # a whole response, undecoded: the SDK's documented way to an endpoint it does not know
@@ -171,12 +205,7 @@ class OpenAICompatibleProvider:
             stream=True,
             stream_cls=AsyncStream[object],
         )
-        response = cast("httpx2.Response", response)  # typed as a stream, but `cast_to` goes first
-        await stack.enter_async_context(aclosing(response))
-        media_type = response.headers.get("content-type", "")
-        if response.status_code != 200 or (media_type and "text/event-stream" not in media_type.lower()):
-            raise await self._not_a_stream(response, media_type)
-        return response
+        return cast("httpx2.Response", response)  # typed as a stream, but `cast_to` goes first
 
     async def _listed(self, stack: AsyncExitStack, path: str) -> bytes:
         response = await self._client.get(
@@ -200,11 +229,6 @@ class OpenAICompatibleProvider:
         kind = media_type.partition(";")[0] or f"status {response.status_code}"
         begins = text_of(refusal, secrets=self._secrets)
         return ProviderError(f"{self.name} answered with {kind}, not with a stream: is its base URL right? {begins}")
-
-    def _remember(self, model: str, mode: SchemaMode) -> None:
-        if len(self._schema_modes) >= MAX_REMEMBERED_MODELS:
-            self._schema_modes.clear()
-        self._schema_modes[model] = mode
 
 
 def _client(base_url: str, *, api_key: str, proxy: str | None) -> AsyncOpenAI:
@@ -233,10 +257,6 @@ def _discreet(client: AsyncOpenAI, headers: Mapping[str, str]) -> AsyncOpenAI:
 
 def _refusal(error: openai.APIStatusError) -> Refusal:
     return Refusal(error.status_code, error.response.content[:MAX_BODY_BYTES], lower_names(error.response.headers))
-
-
-def _is_about_schema(refusal: Refusal) -> bool:
-    return refusal.status in (400, 422) and refusal.names("response_format", "json_schema", "json_object")
 
 
 async def _drain(body: AsyncIterator[bytes]) -> None:

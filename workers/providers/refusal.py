@@ -60,6 +60,8 @@ def inner_status(body: object) -> int | None:
     for part in _error_objects(body):
         for name in ("status_code", "code", "status"):
             value = part.get(name)
+            if isinstance(value, str) and len(value) == 3 and value.isascii() and value.isdigit():
+                value = int(value)
             if isinstance(value, int) and 400 <= value <= 599:
                 return value
     return None
@@ -76,7 +78,7 @@ def metadata(body: object) -> Mapping[str, Any]:
 def details(body: object) -> Iterator[Mapping[str, Any]]:
     """Yield the entries of `error.details`, in which Google says more."""
     for part in _error_objects(body):
-        if _is_list(entries := part.get("details")):
+        if is_list(entries := part.get("details")):
             yield from (entry for entry in entries if is_object(entry))
 
 
@@ -93,6 +95,11 @@ async def beginning(body: AsyncIterator[bytes]) -> bytes:
 def is_object(value: object) -> TypeGuard[dict[str, Any]]:
     """Return whether a decoded JSON value is an object."""
     return isinstance(value, dict)
+
+
+def is_list(value: object) -> TypeGuard[list[Any]]:
+    """Return whether a decoded JSON value is a list."""
+    return isinstance(value, list)
 
 
 def text_of(refusal: Refusal, *, secrets: Iterable[str] = ()) -> str:
@@ -115,35 +122,45 @@ def tidy(text: str, *, secrets: Iterable[str] = ()) -> str:
 
 def _message(body: object) -> str | None:
     """Look where providers put their sentence, the most common place first."""
-    if _is_list(body):
+    if is_list(body):
         return _message(body[0]) if body else None
+    if isinstance(body, str):  # SiliconFlow, 401
+        return body
     if not is_object(body):
         return None
     error = body.get("error")
     candidates = (
-        error.get("message") if is_object(error) else error,
+        _with_cause(error) if is_object(error) else error,
         body.get("message"),
         _joined_detail(body.get("detail")),
         body.get("title"),
+        body.get("msg"),
     )
     return next((said for said in candidates if isinstance(said, str) and said.strip()), None)
 
 
+def _with_cause(error: Mapping[str, Any]) -> object:
+    """Return an error's message, and what the provider behind OpenRouter said: its own is always the same."""
+    said, more = error.get("message"), error.get("metadata")
+    raw = more.get("raw") if is_object(more) else None
+    return f"{said}: {raw}" if isinstance(said, str) and isinstance(raw, str) and raw else said
+
+
 def _joined_detail(detail: object) -> object:
     """Join the list of faults that pydantic-based servers send: where, and what."""
-    if not _is_list(detail):
+    if not is_list(detail):
         return detail
     faults = [fault for fault in detail if is_object(fault)]
     return "; ".join(f"{_place(fault.get('loc'))}: {fault.get('msg')}" for fault in faults)
 
 
 def _place(loc: object) -> str:
-    return " -> ".join(str(step) for step in loc) if _is_list(loc) else str(loc)
+    return " -> ".join(str(step) for step in loc) if is_list(loc) else str(loc)
 
 
 def _error_objects(body: object) -> Iterator[Mapping[str, Any]]:
     """Yield the objects that may carry codes: `error`, and the body itself."""
-    if _is_list(body):
+    if is_list(body):
         body = body[0] if body else None
     if not is_object(body):
         return
@@ -155,10 +172,6 @@ def _error_objects(body: object) -> Iterator[Mapping[str, Any]]:
 def _codes_of(part: Mapping[str, Any]) -> Iterator[str]:
     more = part.get("metadata")
     entries = part.get("details")
-    for source in (part, more, *(entries if _is_list(entries) else ())):
+    for source in (part, more, *(entries if is_list(entries) else ())):
         if is_object(source):
             yield from (str(source[name]) for name in _CODE_FIELDS if isinstance(source.get(name), (str, int)))
-
-
-def _is_list(value: object) -> TypeGuard[list[Any]]:
-    return isinstance(value, list)

@@ -1,12 +1,12 @@
 """The sources that an answer names, in the shapes providers have for them: each is reported once."""
 
 from collections.abc import Iterator
-from typing import Any, Final, TypeGuard
+from typing import Any, Final
 
 import msgspec
 
 from shared.domain.events import SearchResult, SearchResults
-from workers.providers.refusal import is_object
+from workers.providers.refusal import is_list, is_object
 
 MAX_SOURCES: Final = 200
 """More of one answer are not reported."""
@@ -53,7 +53,7 @@ def _sources(value: object, depth: int) -> Iterator[SearchResult]:
         return
     if isinstance(value, str):
         yield from _source(value, {})
-    elif _is_list(value):
+    elif is_list(value):
         for entry in value:
             yield from _sources(entry, depth - 1)
     elif is_object(value):
@@ -72,7 +72,3 @@ def _source(url: str, facts: dict[str, Any]) -> Iterator[SearchResult]:
 def _text(facts: dict[str, Any], names: tuple[str, ...], most: int) -> str | None:
     texts = (facts.get(name) for name in names)
     return next((text[:most] for text in texts if isinstance(text, str) and text), None)
-
-
-def _is_list(value: object) -> TypeGuard[list[Any]]:
-    return isinstance(value, list)

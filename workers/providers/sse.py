@@ -6,6 +6,8 @@ from typing import Final, NamedTuple
 from shared.domain.errors import StreamIncomplete
 from workers.providers.lines import MAX_LINE_BYTES, LineSplitter
 
+_JSON: Final = b'{"'
+"""What begins like this is the body of an error that was labelled as a stream (xAI, proxies)."""
 _BYTE_ORDER_MARK: Final = b"\xef\xbb\xbf"
 
 
@@ -17,7 +19,7 @@ class ServerSentEvent(NamedTuple):
 
 
 class EventSplitter:
-    """Comments are dropped; what has no empty line after it is no event, and is dropped at the end."""
+    """Comments are dropped. Only an empty line makes an event complete; `end` is for those who know better."""
 
     def __init__(self, max_event_bytes: int = MAX_LINE_BYTES) -> None:
         self._max = max_event_bytes
@@ -34,17 +36,30 @@ class EventSplitter:
             StreamIncomplete: if an event grows beyond the limit.
         """
         for line in self._lines.feed(chunk):
-            if not line:
-                if self._data:
-                    yield ServerSentEvent(self._data[0] if len(self._data) == 1 else b"\n".join(self._data), self._name)
-                self._data, self._size, self._name = [], 0, b""
-            else:
+            if line:
                 self._take(line)
+            else:
+                yield from self._event()
+
+    def end(self) -> Iterator[ServerSentEvent]:
+        """Yield what has come of an event that has no end: whether it is whole, its data must tell."""
+        rest = self._lines.rest()
+        if rest:
+            self._take(rest)
+        yield from self._event()
+
+    def _event(self) -> Iterator[ServerSentEvent]:
+        if self._data:
+            yield ServerSentEvent(self._data[0] if len(self._data) == 1 else b"\n".join(self._data), self._name)
+        self._data, self._size, self._name = [], 0, b""
 
     def _take(self, line: bytes) -> None:
         if self._at_start:
             self._at_start = False
             line = line.removeprefix(_BYTE_ORDER_MARK)
+            if line.startswith(_JSON):
+                self._data, self._name = [line], b"error"
+                return
         name, _, value = line.partition(b":")
         if name == b"data":
             self._data.append(value[1:] if value.startswith(b" ") else value)

@@ -37,6 +37,14 @@ def classify_transport(error: BaseException, *, provider: str, base_url: str) ->
     return ProviderUnreachable(f"The connection to {place} broke: {type(error).__name__}")
 
 
+def was_not_sent(error: BaseException) -> bool:
+    """Return whether a request could not be written, because the other side had just closed a kept connection.
+
+    llama.cpp promises to keep connections and closes them after each stream. Such a request can be sent again.
+    """
+    return any(isinstance(cause, aiohttp.ClientConnectionResetError) for cause in _chain(error))
+
+
 def _chain(error: BaseException) -> Iterator[BaseException]:
     seen: set[int] = set()
     cause: BaseException | None = error
@@ -62,7 +70,7 @@ def _classify_one(error: BaseException, place: str) -> ProviderError | None:  # 
             return ProviderTimeout(f"No connection to {place} was made in time")
         case aiohttp.ServerTimeoutError() | httpx2.TimeoutException():
             return ProviderTimeout(f"{place} did not answer in time")
-        case aiohttp.ServerDisconnectedError():
+        case aiohttp.ServerDisconnectedError() | aiohttp.ClientConnectionResetError():
             return ProviderUnreachable(f"{place} closed the connection before it answered")
         case aiohttp.ClientPayloadError():
             return StreamIncomplete(f"{place} closed the connection in the middle of its answer")

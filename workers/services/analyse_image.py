@@ -16,7 +16,7 @@ from shared.domain.dispense import (
     enforce,
     parse_answer,
 )
-from shared.domain.errors import InvalidRequest
+from shared.domain.errors import BadOutput, InvalidRequest
 from shared.domain.events import Result
 from workers.providers.base import Prompt, PromptMessage, PromptText, ResponseSchema
 from workers.services.attempt import Attempt
@@ -27,6 +27,8 @@ from workers.services.stream_answer import stream_answer
 TEMPERATURE: Final = 0.0
 TOP_P: Final = 0.9
 """As the first system asked, where the job does not say otherwise: the same photo should get the same answer."""
+_STEADY: Final = frozenset({"temperature", "top_p"})
+"""The parameters that are ours where the job does not give them."""
 
 
 async def analyse_image(attempt: Attempt) -> str:
@@ -46,11 +48,20 @@ async def analyse_image(attempt: Attempt) -> str:
         messages=(PromptMessage("user", (PromptText(text), photo.shown)),),
         parameters=_steady(attempt.spec.parameters),
         response_schema=ResponseSchema(name, schema),
+        defaults=_STEADY - attempt.spec.parameters.model_dump(exclude_none=True).keys(),
     )
     async with settling(attempt.tools, photo):
-        answer, finish_reason = await stream_answer(attempt, prompt)
+        answer, finish_reason = await _answer(attempt, prompt)
         attempt.emit(Result(as_data(enforce(parse_answer(answer), device, prompt=task.prompt))))
     return finish_reason
+
+
+async def _answer(attempt: Attempt, prompt: Prompt) -> tuple[str, str]:
+    """Return what the model said and why it ended; nothing where its thoughts left no room for an answer."""
+    try:
+        return await stream_answer(attempt, prompt)
+    except BadOutput:
+        return "", "length"
 
 
 def _profile(task: VisionTask) -> DeviceProfile:

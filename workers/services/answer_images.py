@@ -4,17 +4,14 @@ A reference is on one line, as in CommonMark: it ends at its `)`, or broken at t
 references to images elsewhere among it.
 """
 
-import binascii
 import re
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from typing import Final
 
-from shared.domain.errors import ImageRefused, PayloadTooLarge
+from shared.domain.errors import PayloadTooLarge
+from workers.providers.data_urls import FIELD, MAX_IMAGE_BYTES, image_of_data_url
 
-FIELD: Final = "image"
-MAX_IMAGE_BYTES: Final = 20 * 1024 * 1024
-"""As large as an image may be that is uploaded."""
 MAX_DATA_CHARS: Final = -(-MAX_IMAGE_BYTES // 3) * 4 + 1024
 """Of a data URL: such an image in base64, and a generous beginning. What comes beyond is not kept."""
 MAX_ALT_CHARS: Final = 2000
@@ -23,9 +20,6 @@ _ALT: Final = rf"\[([^\[\]\n]{{0,{MAX_ALT_CHARS}}}+)"
 _REFERENCE: Final = re.compile(rf"!{_ALT}\]\(data:", re.IGNORECASE)
 _BEGINNING: Final = re.compile(rf"!(?:{_ALT}(?:\](?:\((?:d(?:a(?:ta?)?)?)?)?)?)?\Z", re.IGNORECASE)
 _MAX_BEGINNING_CHARS: Final = MAX_ALT_CHARS + len("![](data")
-_BASE64_IMAGE: Final = re.compile(r"image/[\w.+-]+(?:;[\w=.+-]+)*;base64,", re.ASCII | re.IGNORECASE)
-_STEP: Final = 256 * 1024
-"""Characters of base64 decoded at a time, a multiple of 4: the interpreter lets nobody else run meanwhile."""
 
 
 @dataclass(frozen=True)
@@ -121,16 +115,4 @@ def content_of(found: FoundImage) -> bytes:
     """
     if found.url is None:
         raise PayloadTooLarge("The image is larger than is taken, or its address has no end.", field=FIELD)
-    head = _BASE64_IMAGE.match(found.url)
-    if head is None:
-        raise ImageRefused("This is not the address of an image in base64.", field=FIELD)
-    data = found.url[head.end() :].partition(" ")[0]  # a title may follow
-    data += "=" * (-len(data) % 4)  # padding is left out by some
-    try:
-        pieces = [binascii.a2b_base64(data[at : at + _STEP], strict_mode=True) for at in range(0, len(data), _STEP)]
-    except ValueError:  # binascii.Error, or a character beyond ASCII
-        raise ImageRefused("The image is not base64.", field=FIELD) from None
-    content = b"".join(pieces)
-    if len(content) > MAX_IMAGE_BYTES:
-        raise PayloadTooLarge("The image is larger than is taken.", field=FIELD)
-    return content
+    return image_of_data_url(found.url)

@@ -1,20 +1,29 @@
 """What a service gets to work with: the attempt at hand, and the tools of the process."""
 
+import asyncio
 from collections.abc import Awaitable, Callable, Mapping
-from dataclasses import dataclass
-from typing import TypeAlias
+from dataclasses import dataclass, field
+from typing import Final, TypeAlias
 from uuid import UUID
 
 from shared.database.queries import Queries
 from shared.domain.commands import JobSpec
 from shared.domain.events import Event
 from shared.domain.ids import JobId, OwnerId
+from shared.domain.jobs import Queue
 from shared.encryption import Sealer
 from shared.ports.object_store import ObjectStore
 from shared.settings import Clocks
 from shared.settings_dialects import Price
+from workers.gate import Gate
 from workers.providers.base import Provider
+from workers.providers.studio import Studio
 from workers.services.decode_image import ImageDecoder
+from workers.services.fetch_url import Web
+from workers.services.first_tokens import FirstTokens
+
+FETCHES_AT_ONCE: Final = 4
+"""Of one attempt: each is held in memory whole."""
 
 
 @dataclass(frozen=True)
@@ -29,6 +38,14 @@ class Tools:
     sealer: Sealer
     prices: Mapping[str, Price]
     """By `provider/model`."""
+    gate: Gate
+    fallbacks: Mapping[str, tuple[str, ...]] = field(default_factory=dict[str, tuple[str, ...]])
+    """As `shared.settings_fallbacks` reads them."""
+    first_tokens: FirstTokens = field(default_factory=FirstTokens)
+    web: Web | None = None
+    """Where media are fetched that callers name by URL; None if they are not."""
+    studios: Mapping[str, Studio] = field(default_factory=dict[str, Studio])
+    """Those that make pictures and films by calls of their own, by their provider's name."""
 
 
 @dataclass(frozen=True)
@@ -51,15 +68,24 @@ class Attempt:
         tools: Tools,
         emit: Callable[[Event], None],
         turn: Turn | None = None,
+        queue: Queue = Queue.CHAT,
     ) -> None:
         self.job_id = job_id
         self.owner_id = owner_id
         self.spec = spec
         self.turn = turn
+        self.queue = queue
         self.tools = tools
         self.emit = emit
         self.provider: Provider | None = None
-        """The provider that was called, once it was."""
+        """The provider that was called last, once one was."""
+        self.model = spec.model
+        """Which of its models that was, as `provider/model`; the job's own as long as none was."""
+        self.own_key: str | None = None
+        """The provider's key that the caller brought, where it is used instead of the configured one."""
+        self.fetching = asyncio.Semaphore(FETCHES_AT_ONCE)
+        self.fetch_until: float | None = None
+        """When it must have fetched everything, on the loop's clock."""
         self.media_bytes = 0
         """Size of the videos and recordings it loaded."""
         self.input_weight = 0

@@ -1,14 +1,18 @@
 """From the image a job names to bytes a provider may see."""
 
 from dataclasses import dataclass, field
-from typing import assert_never
+from typing import Final, assert_never
 
-from shared.domain.commands import ImageSource, InlineImage, StoredImage
+from shared.domain.commands import ImageSource, InlineImage, RemoteMedia, StoredImage
 from shared.domain.images import sniff
-from workers.providers.base import PromptImage
+from workers.providers.base import MESSAGES_FIELD, PromptImage
 from workers.services.attempt import Attempt
-from workers.services.decode_image import FIELD
+from workers.services.decode_image import FIELD, PreparedImage
+from workers.services.fetch_media import fetch_media
 from workers.services.stored_image import StoredRow, find_image, read_image
+
+MAX_IMAGE_BYTES: Final = 20 * 1024 * 1024
+"""As large as an image may be that is uploaded."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -27,9 +31,18 @@ class Photo:
     is_plain: bool
 
 
-async def load_image(attempt: Attempt, source: ImageSource) -> PromptImage:
-    """Return the image, decoded once to prove it harmless, without EXIF; raises what `load_photo` does."""
-    return (await load_photo(attempt, source)).shown
+async def load_image(attempt: Attempt, source: ImageSource | RemoteMedia) -> PromptImage:
+    """Return a message's image, decoded once to prove it harmless, without EXIF.
+
+    Raises:
+        MediaRefused: if it is elsewhere, and cannot be had.
+        SmartSipError: as `load_photo`.
+    """
+    if not isinstance(source, RemoteMedia):
+        return (await load_photo(attempt, source)).shown
+    content = await fetch_media(attempt, source.url, max_bytes=MAX_IMAGE_BYTES)
+    prepared = await _prepared(attempt, content, sniff(content, field=MESSAGES_FIELD).media_type)
+    return PromptImage(prepared.content, prepared.media_type)
 
 
 async def load_photo(attempt: Attempt, source: ImageSource) -> Photo:
@@ -41,8 +54,7 @@ async def load_photo(attempt: Attempt, source: ImageSource) -> Photo:
         Unavailable: if the object store or the decoder is away.
     """
     stored, content, media_type = await _content(attempt, source)
-    timeout_s = attempt.tools.clocks.decode_image.total_seconds()
-    prepared = await attempt.tools.decoder.prepare(content, media_type, timeout_s=timeout_s)
+    prepared = await _prepared(attempt, content, media_type)
     return Photo(
         shown=PromptImage(prepared.content, prepared.media_type),
         content=content,
@@ -51,6 +63,11 @@ async def load_photo(attempt: Attempt, source: ImageSource) -> Photo:
         stored=stored,
         is_plain=prepared.content is content,
     )
+
+
+async def _prepared(attempt: Attempt, content: bytes, media_type: str) -> PreparedImage:
+    timeout_s = attempt.tools.clocks.decode_image.total_seconds()
+    return await attempt.tools.decoder.prepare(content, media_type, timeout_s=timeout_s)
 
 
 async def _content(attempt: Attempt, source: ImageSource) -> tuple[StoredRow | None, bytes, str]:

@@ -7,12 +7,13 @@ from typing import Final
 from uuid import UUID
 
 from shared.database.statements import media as statements
-from shared.domain.commands import InlineAudio, StoredMedia
+from shared.domain.commands import InlineAudio, RemoteMedia, StoredMedia
 from shared.domain.errors import NotFound, PayloadTooLarge, UnsupportedMediaType
-from shared.domain.media import MediaKind, kind_of, sniff_media
+from shared.domain.media import SNIFFED_BYTES, MediaKind, kind_of, sniff_media
 from workers.providers.base import MESSAGES_FIELD, PromptAudio, PromptVideo
 from workers.services.attempt import Attempt
 from workers.services.containers import check_container
+from workers.services.fetch_media import fetch_media
 
 MAX_MEDIA_BYTES: Final = 64 * 1024 * 1024
 """Videos and recordings of one prompt: a request holds them three times over while it is made."""
@@ -24,26 +25,33 @@ class _Loaded:
     content: bytes = field(repr=False)
 
 
-async def load_video(attempt: Attempt, source: StoredMedia) -> PromptVideo:
+async def load_video(attempt: Attempt, source: StoredMedia | RemoteMedia) -> PromptVideo:
     """Return a video; raises what `load_audio` does."""
-    loaded = await _stored(attempt, source.id, "video")
+    match source:
+        case StoredMedia():
+            loaded = await _stored(attempt, source.id, "video")
+        case RemoteMedia():
+            loaded = await _remote(attempt, source.url, "video")
     return PromptVideo(loaded.content, loaded.media_type)
 
 
-async def load_audio(attempt: Attempt, source: StoredMedia | InlineAudio) -> PromptAudio:
+async def load_audio(attempt: Attempt, source: StoredMedia | InlineAudio | RemoteMedia) -> PromptAudio:
     """Return a recording that is whole.
 
     Raises:
-        MediaRefused: if it is not, or empty.
+        MediaRefused: if it is not, or empty; or elsewhere, and cannot be had.
         UnsupportedMediaType: if it is something else.
         PayloadTooLarge: if it is too much with what this attempt loaded before.
         NotFound: if the owner has no such file, or its object is gone.
         Unavailable: if the object store is away.
     """
-    if isinstance(source, StoredMedia):
-        loaded = await _stored(attempt, source.id, "audio")
-    else:
-        loaded = await _inline(attempt, source)
+    match source:
+        case StoredMedia():
+            loaded = await _stored(attempt, source.id, "audio")
+        case InlineAudio():
+            loaded = await _checked(attempt, base64.b64decode(source.data), "audio")
+        case RemoteMedia():
+            loaded = await _remote(attempt, source.url, "audio")
     return PromptAudio(loaded.content, loaded.media_type)
 
 
@@ -61,10 +69,15 @@ async def _stored(attempt: Attempt, media_id: UUID, kind: MediaKind) -> _Loaded:
     return _Loaded(row.media_type, content)
 
 
-async def _inline(attempt: Attempt, source: InlineAudio) -> _Loaded:
-    content = base64.b64decode(source.data)
-    media_type = sniff_media(content, field=MESSAGES_FIELD).media_type
-    _must_be("audio", media_type)
+async def _remote(attempt: Attempt, url: str, kind: MediaKind) -> _Loaded:
+    content = await fetch_media(attempt, url, max_bytes=MAX_MEDIA_BYTES - attempt.media_bytes)
+    return await _checked(attempt, content, kind)
+
+
+async def _checked(attempt: Attempt, content: bytes, kind: MediaKind) -> _Loaded:
+    """Count and look at what came from a stranger."""
+    media_type = sniff_media(content[:SNIFFED_BYTES], field=MESSAGES_FIELD).media_type
+    _must_be(kind, media_type)
     _count(attempt, len(content))
     await asyncio.to_thread(check_container, content, media_type, field=MESSAGES_FIELD)
     return _Loaded(media_type, content)

@@ -1,6 +1,5 @@
 """Messages as a provider is shown them: whatever they name is loaded."""
 
-import asyncio
 from typing import assert_never
 
 from shared.domain.commands import AudioPart, ImagePart, Message, Part, TextPart, VideoPart
@@ -8,14 +7,15 @@ from workers.providers.base import PromptMessage, PromptPart, PromptText
 from workers.services.attempt import Attempt
 from workers.services.load_image import load_image
 from workers.services.load_media import load_audio, load_video
+from workers.services.together import together
 
 
 async def prompt_message(attempt: Attempt, message: Message) -> PromptMessage:
-    """Return a message with its media; raises what `load_image` and `load_audio` do."""
+    """Return a message with its media, loaded or fetched; raises what `load_image` and `load_audio` do."""
     if isinstance(message.content, str):
         parts: list[PromptPart] = [PromptText(message.content)]
     else:
-        parts = await asyncio.gather(*(_part(attempt, part) for part in message.content))
+        parts = await together(_part(attempt, part) for part in message.content)
     return PromptMessage(
         message.role,
         tuple(parts),

@@ -8,7 +8,7 @@ from shared.domain.errors import NotFound
 from shared.domain.ids import uuid7
 from shared.domain.image_keys import original_key
 from shared.domain.images import ImageFacts, sniff
-from workers.services.answer_images import FIELD
+from workers.providers.data_urls import FIELD
 from workers.services.attempt import Attempt
 from workers.services.settle_image import ASIDE_BYTES, clean_image, settle_cleaned
 from workers.services.stored_image import StoredRow, row_of

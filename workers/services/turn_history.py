@@ -15,6 +15,7 @@ from shared.domain.errors import ImageRefused, MediaRefused, NotFound, PayloadTo
 from shared.domain.tokens import IMAGE_TOKENS, MESSAGE_TOKENS, estimated_tokens
 from workers.providers.base import PromptMessage, PromptText
 from workers.services.attempt import Attempt, Turn
+from workers.services.fetch_shown import fetch_shown
 from workers.services.prompt_messages import prompt_message
 
 MAX_BYTES_PER_TOKEN: Final = 8
@@ -46,7 +47,7 @@ async def turn_messages(attempt: Attempt, turn: Turn, task: TurnTask) -> tuple[P
     if not last or last[0].turn != turn.number:
         raise NotFound("The chat, or what was said in it, was deleted.")
     # First what is said now: what an attempt may load of media is bounded, and old videos must not use it up.
-    now = [await prompt_message(attempt, _message(row)) for row in last]
+    now = [await _now(attempt, row) for row in last]
     before = [PromptMessage("system", (PromptText(task.system_prompt),))] if task.system_prompt else []
     for said in _within(task.history_tokens, [said for said in earlier if _is_answered(said)]):
         before += [await _earlier(attempt, row) for row in said]
@@ -77,6 +78,11 @@ def _tokens(row: _Said) -> int:
     return MESSAGE_TOKENS + estimated_tokens(row.content) + IMAGE_TOKENS * len(row.media)
 
 
+async def _now(attempt: Attempt, row: _Said) -> PromptMessage:
+    media = await fetch_shown(attempt, row.id, row.media)
+    return await prompt_message(attempt, _message(row, media))
+
+
 async def _earlier(attempt: Attempt, row: _Said) -> PromptMessage:
     """Return a message of an earlier turn; what it showed and cannot be shown (any more) is named instead."""
     signatures = tuple(row.signatures or ())
@@ -86,7 +92,7 @@ async def _earlier(attempt: Attempt, row: _Said) -> PromptMessage:
     try:
         if not _takes(attempt, row):
             raise UnsupportedMediaType
-        said = await prompt_message(attempt, _message(row))
+        said = await prompt_message(attempt, _message(row, row.media))
     except (NotFound, ImageRefused, MediaRefused, PayloadTooLarge, UnsupportedMediaType):
         _log.info("history_without_media", message_role=row.role)
         said = PromptMessage(row.role, (PromptText(f"{row.content}\n{GONE}".strip()),))
@@ -100,13 +106,13 @@ def _takes(attempt: Attempt, row: _Said) -> bool:
     return provider is None or kinds <= provider.media
 
 
-def _message(row: _Said) -> Message:
+def _message(row: _Said, media: Sequence[dict[str, str]]) -> Message:
     """Return a message without its tool calls: what came of them is not part of a chat, and providers insist on it."""
-    return Message(role=row.role, content=_content(row))
+    return Message(role=row.role, content=_content(row, media))
 
 
-def _content(row: _Said) -> str | list[Part]:
-    shown = list(_parts(row.media)) if row.role != "assistant" else []
+def _content(row: _Said, media: Sequence[dict[str, str]]) -> str | list[Part]:
+    shown = list(_parts(media)) if row.role != "assistant" else []
     if not shown:
         return row.content
     words: list[Part] = [TextPart(type="text", text=row.content)] if row.content else []

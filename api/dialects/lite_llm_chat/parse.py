@@ -12,7 +12,7 @@ from typing import Any, Final, Literal, TypedDict, TypeVar
 from pydantic import BaseModel, ValidationError
 
 from api.dialects.lite_llm_chat.wire import ChatMessage, ChatRequest, NewSession, Options, SessionChange
-from shared.domain.chats import MAX_MEDIA
+from shared.domain.chats import MAX_MEDIA, MediaKind
 from shared.domain.commands import MODEL_PATTERN, Parameters
 from shared.domain.errors import InvalidRequest
 
@@ -43,10 +43,11 @@ class Refused(InvalidRequest):
 
 @dataclass(frozen=True, kw_only=True)
 class Shown:
-    """A file a message shows: what the caller wrote, and where."""
+    """A file a message shows: what the caller wrote, where, and what the list it stands in is for."""
 
     url: str
     loc: tuple[str | int, ...]
+    kind: MediaKind
 
     @property
     def field(self) -> str:
@@ -182,9 +183,14 @@ def _messages(messages: Sequence[ChatMessage]) -> Iterator[AskedMessage]:
 
 
 def _media(number: int, message: ChatMessage) -> Iterator[Shown]:
-    for kind, urls in (("images", message.images), ("videos", message.videos), ("audios", message.audios)):
+    lists: tuple[tuple[MediaKind, Sequence[str] | None], ...] = (
+        ("image", message.images),
+        ("video", message.videos),
+        ("audio", message.audios),
+    )
+    for kind, urls in lists:
         for position, url in enumerate(urls or ()):
-            yield Shown(url=url, loc=("messages", number, kind, position))
+            yield Shown(url=url, loc=("messages", number, f"{kind}s", position), kind=kind)
 
 
 def _parameters(request: ChatRequest) -> Parameters:

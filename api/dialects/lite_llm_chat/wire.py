@@ -25,7 +25,7 @@ Share: TypeAlias = Annotated[float, Field(ge=0, le=1)]
 Penalty: TypeAlias = Annotated[float, Field(ge=-2, le=2)]
 Detail: TypeAlias = Literal["auto", "low", "high"]
 Uploads: TypeAlias = Annotated[list[Annotated[str, AfterValidator(check_text)]], Field(max_length=MAX_MEDIA)]
-"""Where files are: `/uploads/<id>.<extension>`, or data URLs."""
+"""Where files are: `/uploads/<id>.<extension>`, data URLs, or URLs of what is to be fetched."""
 
 
 class Asked(BaseModel):

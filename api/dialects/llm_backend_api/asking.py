@@ -88,7 +88,7 @@ async def model_for(front: Front, name: str, *, brings_key: bool) -> str:
 
 async def _listed(front: Front, name: str) -> str | None:
     """Return the model of that name that some provider lists."""
-    references = {model.ref for model in await front.models.all()}
+    references = {ref for model in await front.models.all() for ref in model.refs}
     try:
         reference = await front.models.resolve(name)
     except InvalidRequest:

@@ -1,8 +1,8 @@
-"""Chat completions and models as OpenAI serves them, for its SDKs and all that speak to them.
+"""Chat completions, pictures and models as OpenAI serves them, for its SDKs and all that speak to them.
 
 Every request wants a credential: an API key or a user's token as `Authorization: Bearer …`, or in the path's prefix.
-Intentional differences: one choice, no log probabilities, images as data URLs only; a client that leaves stops its
-answer.
+Intentional differences: one choice, no log probabilities, images as data URLs unless a setting allows others; a client
+that leaves stops its answer.
 """
 
 from typing import Final
@@ -11,7 +11,7 @@ from fastapi import APIRouter, Depends
 from starlette.requests import HTTPConnection
 
 from api.dialect import Dialect, RenderedError
-from api.dialects.openai import routes
+from api.dialects.openai import image_routes, routes
 from api.dialects.openai.errors import error_body, headers_of, status_of
 from api.dialects.openai.frame import encode
 from shared.domain.errors import ErrorInfo
@@ -32,6 +32,7 @@ def _render_error(error: ErrorInfo) -> RenderedError:
 
 _router = APIRouter(dependencies=[Depends(_speak)])
 _router.include_router(routes.router)
+_router.include_router(image_routes.router)
 _router.include_router(routes.other_router)
 
 OPENAI: Final = Dialect(name="openai", router=_router, render_error=_render_error)

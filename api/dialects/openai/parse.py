@@ -1,7 +1,7 @@
 """From a chat completion's request to what is asked of the core. Pure; refuses what cannot be said there.
 
-Intentional differences from OpenAI: images are data URLs, because nothing is fetched from here; the last message is
-not a system's; `name` of a message is ignored. A member that is unknown here goes to the provider if that knows it.
+Intentional differences from OpenAI: images are data URLs, unless the server fetches others; the last message is not a
+system's; `name` of a message is ignored. A member that is unknown here goes to the provider if that knows it.
 """
 
 from collections.abc import Mapping, Sequence
@@ -82,20 +82,20 @@ class NotTaken(Exception):
         self.document = document
 
 
-def parse(request: Request) -> Asked:
-    """Return what a request asks for.
+def parse(request: Request, *, may_fetch: bool = False) -> Asked:
+    """Return what a request asks for; `may_fetch` says whether images may be elsewhere.
 
     Raises:
         InvalidRequest: if an image or a recording cannot be taken; `field` says which.
         NotTaken: if the core does not take a value.
     """
-    attachments = Attachments()
+    attachments = Attachments(may_fetch=may_fetch)
     messages = [_message(message, attachments, f"messages.{number}") for number, message in enumerate(request.messages)]
     return Asked(
         model=request.model or None,
         wants_stream=bool(request.stream),
         wants_usage=bool(request.stream_options and request.stream_options.include_usage),
-        input=_taken(ChatInput, {"messages": messages}),
+        input=taken(ChatInput, {"messages": messages}),
         parameters=_parameters(request, details=attachments.details),
         attachments=tuple(attachments.kept),
     )
@@ -181,10 +181,11 @@ def _parameters(request: Request, *, details: set[str]) -> Parameters:
         "user": request.user,
         "options": _options(request, details),
     }
-    return _taken(Parameters, {name: value for name, value in given.items() if value is not None})
+    return taken(Parameters, {name: value for name, value in given.items() if value is not None})
 
 
-def _taken(model: type[_Model], document: JsonObject) -> _Model:
+def taken(model: type[_Model], document: JsonObject) -> _Model:
+    """Return what the core makes of a document; raises `NotTaken`."""
     try:
         return model.model_validate(document)
     except ValidationError as error:

@@ -52,6 +52,8 @@ RESOURCES: Final = frozenset(
     }
 )
 """What OpenAI has under `/v1`: other names there are other systems'."""
+POSTED: Final = frozenset({"chat/completions", "images/generations"})
+"""What is there to be posted to."""
 _EXAMPLE: Final = {
     "model": "demo/demo",
     "messages": [{"role": "user", "content": "Why is the sky blue?"}],
@@ -149,7 +151,7 @@ async def get_model(model: str, front: FrontDep, caller: OpenAICaller) -> Respon
 @other_router.api_route("/{path:path}", methods=list(EVERY_METHOD), include_in_schema=False)
 async def refuse(path: str, request: Request) -> Response:
     """Say that there is nothing else of OpenAI's here."""
-    allowed = "POST" if path == "chat/completions" else "GET" if path.startswith("models") else None
+    allowed = "POST" if path in POSTED else "GET" if path.startswith("models") else None
     if allowed is not None and request.method != allowed:
         raise HTTPException(405, f"Not allowed to {request.method} here.", headers={"Allow": allowed})
     raise NotFound(f"Unknown request URL: {request.method} /v1/{path[:200]}")
@@ -157,12 +159,13 @@ async def refuse(path: str, request: Request) -> Response:
 
 async def _asked(request: Request, front: Front) -> Asked:
     body = await read_body(request, limit=front.settings.limits.body_bytes)
-    return await asyncio.to_thread(_read, body) if len(body) > SMALL_BYTES else _read(body)
+    may_fetch = front.settings.fetch_remote_media
+    return await asyncio.to_thread(_read, body, may_fetch) if len(body) > SMALL_BYTES else _read(body, may_fetch)
 
 
-def _read(body: bytes) -> Asked:
+def _read(body: bytes, may_fetch: bool) -> Asked:
     try:
-        return parse(wire.Request.model_validate_json(body))
+        return parse(wire.Request.model_validate_json(body), may_fetch=may_fetch)
     except ValidationError as error:
         is_json = error.errors(include_url=False, include_input=False)[0]["type"] != "json_invalid"
         raise refused(error, from_json(body) if is_json else None) from error
@@ -195,7 +198,7 @@ async def _store(front: Front, owner_id: OwnerId, attachment: Attachment) -> UUI
 
 
 async def _listed(front: Front, name: str) -> KnownModel:
-    known = {model.ref: model for model in await front.models.all()}
+    known = {ref: model for model in await front.models.all() for ref in model.refs}
     if name and name not in known:
         with suppress(InvalidRequest):
             name = await front.models.resolve(name)

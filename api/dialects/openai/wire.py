@@ -31,7 +31,7 @@ class RefusalPart(Wire):
 
 
 class ImageURL(Wire):
-    """An image as a data URL."""
+    """An image as a data URL, or elsewhere."""
 
     url: str
     detail: Literal["auto", "low", "high", "original"] | None = None

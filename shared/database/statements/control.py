@@ -28,13 +28,20 @@ with wanted as materialized (
     from wanted where job.id = wanted.id and wanted.state in (0, 1, 2)
     returning job.id, job.state, job.fence
 ), ended as (
-    insert into job_done (id, fence, reply) select id, fence, :reply from marked where state = 5
+    insert into job_done (id, fence, reply)
+    select id, fence, case
+        when exists (select from provider_order where provider_order.job_id = marked.id)
+            then cast(:ordered_reply as bytea)
+        else cast(:reply as bytea) end
+    from marked where state = 5
 )
 select coalesce(marked.state, wanted.state) as state, coalesce(marked.fence, wanted.fence) as fence,
     wanted.worker_id, wanted.state not in (0, 1, 2) as was_terminal
 from wanted left join marked using (id)
 """)
-"""Queued or waiting -> cancelled, running -> flagged, ended -> as it was; one row, or none if there is no such job."""
+"""Queued or waiting -> cancelled, running -> flagged, ended -> as it was; one row, or none if there is no such job.
+
+A job that bought something is told `ordered_reply`: workers will try to cancel the order."""
 
 
 def lock_chat_of(job_id: JobId) -> AnySelect:

@@ -5,7 +5,7 @@ from typing import Any, TypeAlias
 
 import msgspec
 from sqlalchemy import Numeric, Select, cast, func, null, select
-from sqlalchemy.dialects.postgresql import insert
+from sqlalchemy.dialects.postgresql import JSONPATH, insert
 from sqlalchemy.sql.dml import ReturningInsert
 
 from shared.database.tables import provider_list
@@ -31,6 +31,13 @@ def every_list() -> Lists:
 def last_try(provider: str) -> Lists:
     """When a worker last asked this provider, whatever came of it."""
     return select(provider_list.c.tried_at).where(provider_list.c.provider == provider)
+
+
+def said_of(provider: str, model_id: str) -> Lists:
+    """What a provider's list says of one model, under that name or another it has; no row, or null: nothing."""
+    path = cast("$[*] ? (@.id == $name || @.aliases[*] == $name).abilities", JSONPATH)
+    found = func.jsonb_path_query_first(provider_list.c.models, path, func.jsonb_build_object("name", model_id))
+    return select(found.label("abilities")).where(provider_list.c.provider == provider)
 
 
 def heard(provider: str, models: Sequence[ListedModel]) -> Noted:

@@ -11,11 +11,10 @@ from dataclasses import dataclass
 from pydantic import SecretStr
 
 from shared.domain.errors import ProviderError
-from shared.domain.events import Delta
 from shared.settings import ProviderEndpoint
 from tests.scripted_provider import Reply, ScriptedProvider, ndjson, ollama_line, ollama_stream, openai_stream
 from tests.scripted_replies import openai_chunk, sse
-from workers.providers.base import Clocks, Prompt, PromptMessage, PromptText, Provider
+from workers.providers.base import Clocks, Prompt, PromptMessage, PromptText, Provider, ProviderDelta
 from workers.providers.table import ROWS, build_providers
 
 KEY = "sk-0123456789abcdef"
@@ -38,6 +37,11 @@ class Row:
         """Whether it speaks JSON lines."""
         return self.name == "ollama"
 
+    @property
+    def path(self) -> str:
+        """Where its server is; Gemini speaks chat completions at an address of its own."""
+        return {"ollama": "", "gemini": "/v1beta/openai"}.get(self.name, "/v1")
+
     def __str__(self) -> str:
         return self.name
 
@@ -55,7 +59,7 @@ ALL = (*OPENAI_LIKE, OLLAMA)
 @asynccontextmanager
 async def connected(row: Row, server: ScriptedProvider) -> AsyncGenerator[Provider]:
     """The provider of a row, at the scripted server."""
-    provider = at(row, server.url if row.is_ollama else server.openai_url)
+    provider = at(row, server.url + row.path)
     try:
         yield provider
     finally:
@@ -70,7 +74,7 @@ def at(row: Row, base_url: str, *, proxy: str | None = None) -> Provider:
 
 async def collect_at(
     row: Row, base_url: str, *, proxy: str | None = None, clocks: Clocks = CLOCKS
-) -> tuple[list[Delta], ProviderError | None]:
+) -> tuple[list[ProviderDelta], ProviderError | None]:
     """Everything the provider of a row says when it is somewhere else, and how it failed."""
     provider = at(row, base_url, proxy=proxy)
     try:
@@ -81,9 +85,9 @@ async def collect_at(
 
 async def collect(
     provider: Provider, prompt: Prompt = PROMPT, clocks: Clocks = CLOCKS
-) -> tuple[list[Delta], ProviderError | None]:
+) -> tuple[list[ProviderDelta], ProviderError | None]:
     """Everything a provider says, and how it failed."""
-    deltas: list[Delta] = []
+    deltas: list[ProviderDelta] = []
     try:
         async for delta in provider.stream(prompt, clocks):
             deltas.append(delta)  # noqa: PERF401 - what came before a failure counts

@@ -2,11 +2,21 @@
 
 import pytest
 
+from shared.domain.commands import Parameters
 from shared.domain.errors import ContentBlocked, ProviderError, ProviderOverloaded
-from shared.domain.events import Finish, Reasoning, Text, ToolCall, Usage
-from tests.contract.providers.rows import OLLAMA, OPENAI_LIKE, Row, collect, connected
-from tests.scripted_provider import DONE, ScriptedProvider, ndjson, ollama_line, openai_chunk, sse
-from workers.providers.base import Provider
+from shared.domain.events import Finish, Noted, Reasoning, Text, ToolCall, Usage
+from tests.contract.providers.rows import OLLAMA, OPENAI_LIKE, PROMPT, Row, collect, connected
+from tests.scripted_provider import (
+    DONE,
+    ScriptedProvider,
+    answer,
+    ndjson,
+    ollama_line,
+    ollama_stream,
+    openai_chunk,
+    sse,
+)
+from workers.providers.base import Prompt, Provider
 
 openai_like = pytest.mark.parametrize("row", OPENAI_LIKE, ids=str)
 
@@ -173,14 +183,38 @@ async def test_ollama_calls_tools_whole(server: ScriptedProvider) -> None:
     async with connected(OLLAMA, server) as provider:
         (called, finish), error = await collect(provider)
     assert isinstance(called, ToolCall)
-    assert (called.name, called.arguments, finish, error) == ("pour", '{"ml": 1}', Finish("stop"), None)
+    assert (called.name, called.arguments, finish, error) == ("pour", '{"ml":1}', Finish("stop"), None)
     assert (called.id or "").startswith("call_")  # Ollama gave it none, and the caller needs one to answer it
+
+
+async def test_ollama_tells_before_its_words_what_it_was_not_sent(server: ScriptedProvider) -> None:
+    parameters = Parameters(reasoning_effort="high", options={"verbosity": "low"})
+    prompt = Prompt("m", PROMPT.messages, parameters)
+    server.play(answer({"error": '"m" does not support thinking'}, status=400), ollama_stream(["Tea"], usage=None))
+    async with connected(OLLAMA, server) as provider:
+        assert await collect(provider, prompt) == (
+            [
+                Noted("parameter_dropped", "verbosity: ollama does not take it"),
+                Noted("parameter_dropped", "reasoning_effort: ollama says that m cannot be told so"),
+                Text("Tea"),
+                Finish("stop"),
+            ],
+            None,
+        )
 
 
 async def test_a_last_line_without_an_end_counts(server: ScriptedProvider) -> None:
     server.play(ndjson(ollama_line({"content": "a"}), ollama_line({}, done=True).rstrip()))
     async with connected(OLLAMA, server) as provider:
         assert await collect(provider) == ([Text("a"), Finish("stop")], None)
+
+
+@openai_like
+async def test_a_last_event_without_the_line_that_ends_it_counts(
+    row: Row, provider: Provider, server: ScriptedProvider
+) -> None:
+    server.play(sse(openai_chunk({"content": "a"}), openai_chunk(finish="stop").rstrip()))
+    assert await collect(provider) == ([Text("a"), Finish("stop")], None)
 
 
 @openai_like

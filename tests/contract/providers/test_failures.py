@@ -103,7 +103,7 @@ FAULTS: list[tuple[bytes, type[ProviderError]]] = [
     (b'data: {"choices":"none"}\n\n', StreamIncomplete),
     (b"data: []\n\n", StreamIncomplete),
     (openai_chunk({"content": "lost"})[:-30], StreamIncomplete),
-    (openai_chunk({"content": "lost"})[:-1], StreamIncomplete),
+    (openai_chunk({"content": "lost"})[:-4], StreamIncomplete),
     (b"", StreamIncomplete),
     (sse_event("[DONE]"), StreamIncomplete),
     (sse_event(said("The server had an error", type="server_error")), ProviderOverloaded),

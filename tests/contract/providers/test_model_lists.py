@@ -11,10 +11,10 @@ from shared.domain.errors import (
     ProviderTimeout,
     ProviderUnreachable,
 )
-from shared.domain.models import ListedModel
+from shared.domain.models import Abilities, ListedModel
 from shared.providers_known import KNOWN
 from shared.settings import ProviderEndpoint
-from tests.contract.providers.rows import KEY, Row, at
+from tests.contract.providers.rows import KEY, OLLAMA, Row, at, connected
 from tests.scripted_provider import Reply, ScriptedProvider, answer
 from workers.providers.base import Provider
 from workers.providers.model_lists import MAX_BODY_BYTES
@@ -34,15 +34,38 @@ async def test_a_list_is_fetched_with_the_providers_own_key(
     row: Row, provider: Provider, server: ScriptedProvider
 ) -> None:
     server.play(answer(OLLAMAS if row.is_ollama else OPENAIS))
+    server.play(answer("", status=404), path="/api/show")
     expected = {
         "openai": ["gpt-4o"],
-        "elsewhere": ["gpt-4o", "text-embedding-3-small"],
+        "elsewhere": ["gpt-4o"],
         "ollama": ["llava:7b"],
     }[row.name]
-    assert await provider.list_models(5) == [ListedModel(model, model) for model in expected]
-    [asked] = server.exchanges
+    assert await provider.list_models(5) == [ListedModel.named(model) for model in expected]
+    asked = server.exchanges[0]
     assert (asked.method, asked.path) == ("GET", "/api/tags" if row.is_ollama else "/v1/models")
     assert (asked.headers["authorization"], asked.body) == (f"Bearer {KEY}", b"")
+
+
+async def test_ollama_is_asked_about_each_of_its_models(server: ScriptedProvider) -> None:
+    names = ("sees", "embeds", "silent", "odd", "gone")
+    server.play(answer({"models": [{"name": name, "model": name} for name in names]}))
+    abilities = {"sees": ["completion", "vision"], "embeds": ["embedding"]}
+    shown = {name: answer({"capabilities": said}) for name, said in abilities.items()}
+    shown |= {"silent": answer({}).delayed(60), "odd": answer("<html>"), "gone": answer("", status=404)}
+    for name, reply in shown.items():
+        server.play(reply, model=name)
+    async with connected(OLLAMA, server) as ollama:
+        models = await ollama.list_models(0.5)
+    assert models == [
+        ListedModel(
+            "sees",
+            "sees",
+            Abilities(vision=True, audio=False, reasoning=False, tools=False, makes=("answer",)),
+        ),
+        *(ListedModel.named(name) for name in ("silent", "odd", "gone")),
+    ]
+    asked = [(one.method, one.path, one.headers["authorization"], one.model) for one in server.exchanges[1:]]
+    assert sorted(asked) == sorted(("POST", "/api/show", f"Bearer {KEY}", name) for name in names)
 
 
 @pytest.mark.parametrize(

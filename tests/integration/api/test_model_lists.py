@@ -212,6 +212,23 @@ async def test_a_lost_wish_is_waited_for_only_once_and_asked_again_later(lists: 
     assert upkeep.asked == ["openai", "openai"]
 
 
+async def test_a_glance_waits_for_nothing_and_asks_behind(lists: Lists, upkeep: InProcess) -> None:
+    upkeep.is_heard = False
+    one = lists(providers=("openai", "groq"), patience_s=5)
+    began = time.monotonic()
+    known = await one.glance()
+    assert time.monotonic() - began < 0.3
+    assert {name: (len(of.models), of.listed_at) for name, of in known.items()} == {
+        "groq": (len(KNOWN["groq"].models), None),
+        "openai": (0, None),
+    }
+    await eventually(lambda: _asked(upkeep, ["groq", "openai"]), expecting="two questions")
+
+
+async def _asked(upkeep: InProcess, names: list[str]) -> bool:
+    return sorted(upkeep.asked) == names
+
+
 async def test_a_worker_that_lacks_the_provider_says_so(lists: Lists, upkeep: InProcess) -> None:
     await upkeep.fetch("cerebras")
     [known] = await lists(providers=("cerebras",), default="cerebras/x").lists()
@@ -272,6 +289,14 @@ async def test_a_name_is_resolved_by_provider_then_by_list_then_by_default(
     listed: ModelLists, name: str | None, expected: str
 ) -> None:
     assert await listed.resolve(name) == expected
+
+
+async def test_an_alias_is_resolved_to_the_provider_that_lists_its_model(
+    lists: Lists, provider: ScriptedProvider, upkeep: InProcess
+) -> None:
+    provider.play(answer({"data": [{"id": "medium-2604", "aliases": ["medium"]}]}), path=GROQ)
+    await upkeep.fetch("groq")
+    assert await lists(providers=("openai", "groq")).resolve("medium") == "groq/medium"
 
 
 @pytest.mark.parametrize("name", [" ", "a b", "openai/", "openai/a\n", "nul\x00", "x" * 201, "openai/" + "x" * 201])

@@ -41,7 +41,7 @@ JOBS: Final = (
     *("POST /v2/chats/{chat_id}/messages", "DELETE /v2/chats/{chat_id}/messages/{message_id}"),
     "POST /v2/chats/{chat_id}/messages/{message_id}/regenerate",
     *("POST /v1/ask", "GET /v1/client/info"),
-    *("POST /v1/chat/completions", "GET /v1/models", "GET /v1/models/{model:path}"),
+    *("POST /v1/chat/completions", "POST /v1/images/generations", "GET /v1/models", "GET /v1/models/{model:path}"),
     *("POST /api/conversations/create", "GET /api/conversations/history/{conversation_id}"),
     *("GET /api/conversations/list", "POST /api/conversations/del/{conversation_id}"),
     "POST /api/chat/{conversation_id}",

@@ -89,6 +89,7 @@ async def test_a_caller_who_prefers_to_wait_gets_the_whole_job(settings: Setting
             "signatures": [],
             "images": [],
             "videos": [],
+            "notes": [],
             "usage": {
                 "input_tokens": 3,
                 "output_tokens": 2,

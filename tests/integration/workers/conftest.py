@@ -7,8 +7,11 @@ from pydantic import SecretStr
 
 from shared.domain.jobs import Queue
 from shared.settings import ProviderEndpoint, Settings
+from shared.settings_providers import ProviderLimits
 from tests.integration.workers.bench import Bench, WorkerProcess, open_bench
+from tests.integration.workers.gate_world import World
 from tests.scripted_provider import ScriptedProvider
+from tests.stack import TestStack
 from workers.runtime import Runtime
 
 
@@ -55,3 +58,13 @@ async def workers(settings: Settings) -> AsyncGenerator[Callable[..., WorkerProc
     yield start
     for worker in started:
         await worker.end()
+
+
+@pytest.fixture
+async def world(
+    stack: TestStack, redis_prefix: str, provider: ScriptedProvider, request: pytest.FixtureRequest
+) -> AsyncGenerator[World]:
+    """A world, with the limits a test is parametrized with."""
+    world = World(stack, redis_prefix, provider, getattr(request, "param", ProviderLimits()))
+    yield world
+    await world.close()

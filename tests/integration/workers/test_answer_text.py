@@ -21,7 +21,7 @@ from shared.domain.jobs import Kind, State
 from shared.settings import Settings
 from tests import images
 from tests.integration.workers.bench import MODEL, Bench, events_of
-from tests.scripted_provider import ScriptedProvider, ollama_stream, openai_stream
+from tests.scripted_provider import DONE, ScriptedProvider, ollama_stream, openai_chunk, openai_stream, sse
 from tests.stack import eventually
 from workers.running import Stop
 from workers.runtime import Runtime
@@ -64,10 +64,10 @@ def merged(events: Sequence[Event]) -> list[Event]:
     return found
 
 
-async def answered(bench: Bench, runtime: Runtime, *, owner_id: OwnerId = LOCAL_OWNER) -> Ending:
+async def answered(bench: Bench, runtime: Runtime, *, owner_id: OwnerId = LOCAL_OWNER, model: str = MODEL) -> Ending:
     """Let a chat be answered; return its end."""
     asked = ChatInput(messages=[Message(role="user", content="Draw a cup")])
-    job_id = await bench.accept(JobSpec(kind=Kind.CHAT, model=MODEL, input=asked), owner_id=owner_id)
+    job_id = await bench.accept(JobSpec(kind=Kind.CHAT, model=model, input=asked), owner_id=owner_id)
     await runtime.runner.run(job_id)
     return await bench.ended(job_id)
 
@@ -79,10 +79,10 @@ async def rows(bench: Bench) -> list[tuple[Any, ...]]:
 async def test_thoughts_in_tags_become_reasoning_and_leave_the_text(
     bench: Bench, runtime: Runtime, provider: ScriptedProvider
 ) -> None:
-    provider.play(openai_stream(in_letters("<think>\nA cup < a jug.\n</think>\n\nTake a cup <3!", 3)))
-    ending = await answered(bench, runtime)
+    provider.play(ollama_stream(in_letters("<think>\nA cup < a jug.\n</think>\n\nTake a cup <3!", 3)))
+    ending = await answered(bench, runtime, model="ollama/scripted")
     assert merged(events_of(ending.entries)) == [
-        Started("openai", "scripted"),
+        Started("ollama", "scripted"),
         Reasoning("A cup < a jug.\n"),
         Text("Take a cup <3!"),
         Usage(7, 5),
@@ -128,6 +128,46 @@ async def test_an_image_of_an_answer_is_stored_and_shown_instead_of_its_bytes(
     assert set(kept) == {key, thumbnail}
     assert hashlib.sha256(kept[key]).digest() == content_sha256
     assert images.SECRET_PLACE.encode() not in kept[key]
+
+
+def beside(url: str) -> bytes:
+    """A chunk with an image beside the words, as OpenRouter sends it."""
+    return openai_chunk({"content": "", "images": [{"type": "image_url", "image_url": {"url": url}}]})
+
+
+async def test_an_image_beside_the_words_is_stored_and_shown_among_them(
+    bench: Bench, runtime: Runtime, provider: ScriptedProvider
+) -> None:
+    urls = [f"data:image/png;base64,{base64.b64encode(it).decode()}" for it in (images.png(), images.html_page())]
+    elsewhere = "https://a.example/b (1).png"
+    provider.play(
+        sse(openai_chunk({"content": "Here:"}), *map(beside, [*urls, elsewhere]), openai_chunk(finish="stop"), DONE)
+    )
+    ending = await answered(bench, runtime)
+    ((image_id, media_type, size_bytes, *_),) = await rows(bench)
+    stored, reference = ImageStored(str(image_id), media_type, size_bytes), shown(image_id, alt="image")
+    (note,) = ending.reply.notes
+    assert merged(events_of(ending.entries)) == [
+        Started("openai", "scripted"),
+        Text("Here:"),
+        stored,
+        Text(f"\n\n{reference}"),
+        note,
+        Text("\n\n![image](https://a.example/b%20%281%29.png)"),
+        Completed("stop"),
+    ]
+    assert (note.code, media_type) == ("image_refused", "image/png")
+
+
+async def test_an_image_beside_the_words_of_a_photos_answer_is_no_part_of_it(
+    bench: Bench, runtime: Runtime, provider: ScriptedProvider
+) -> None:
+    url = f"data:image/png;base64,{base64.b64encode(images.png()).decode()}"
+    provider.play(sse(openai_chunk({"content": json.dumps(ANSWER)}), beside(url), openai_chunk(finish="stop"), DONE))
+    job_id = await bench.vision(InlineImage(data=base64.b64encode(images.photo()).decode()))
+    await runtime.runner.run(job_id)
+    reply = (await bench.ended(job_id)).reply
+    assert (reply.text, len(reply.images)) == (json.dumps(ANSWER), 1)
 
 
 async def test_a_plain_photo_of_an_answer_is_kept_as_it_is(

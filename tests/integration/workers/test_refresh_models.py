@@ -30,5 +30,5 @@ async def test_a_worker_process_fetches_a_list_that_was_asked_for(
         patience_s=15,
     )
     assert [model.ref for model in await lists.all()] == ["ollama/scripted", "openai/scripted"]
-    assert sorted(exchange.path for exchange in provider.exchanges) == ["/api/tags", "/v1/models"]
+    assert sorted(exchange.path for exchange in provider.exchanges) == ["/api/show", "/api/tags", "/v1/models"]
     await refreshes.close()

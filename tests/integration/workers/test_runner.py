@@ -448,7 +448,13 @@ async def test_a_doubled_bell_runs_the_job_once(bench: Bench, runtime: Runtime, 
 
 
 async def due(bench: Bench, job_id: JobId) -> None:
-    """Do what the sweep does when a job's pause is over."""
+    """Do what the sweep does when a job's pause is over: the model's is over then as well."""
+
+    async def is_over() -> bool:
+        late = await bench.rows("select 1 from job where id = %s and coalesce(run_after, now()) > now()", job_id)
+        return not late
+
+    await eventually(is_over, expecting="the end of the pause")
     await bench.rows("update job set run_after = null where id = %s", job_id)
 
 

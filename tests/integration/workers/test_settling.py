@@ -4,7 +4,7 @@ import asyncio
 import hashlib
 from collections.abc import AsyncGenerator
 from contextlib import asynccontextmanager
-from typing import Any
+from typing import Any, cast
 from uuid import UUID
 
 import psycopg
@@ -22,6 +22,7 @@ from tests import images
 from tests.integration.workers.bench import MODEL, Bench, events_of
 from tests.scripted_provider import ScriptedProvider, openai_stream
 from tests.stack import eventually
+from workers.gate import Gate
 from workers.runtime import Runtime
 from workers.services.attempt import Attempt, Tools
 from workers.services.decode_image import ImageDecoder
@@ -47,6 +48,7 @@ async def tools(bench: Bench) -> AsyncGenerator[Tools]:
             clocks=bench.settings.clocks,
             sealer=Sealer(bench.settings.master_key),
             prices={},
+            gate=cast("Gate", None),  # nothing here asks a provider
         )
 
 

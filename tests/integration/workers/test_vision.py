@@ -17,6 +17,7 @@ from shared.domain.jobs import State
 from tests.images import photo
 from tests.integration.workers.bench import MODEL, Bench
 from tests.scripted_provider import ScriptedProvider, answer, openai_stream
+from tests.scripted_replies import openai_chunk, sse
 from workers.runtime import Runtime
 
 FULL = {
@@ -84,6 +85,15 @@ async def test_a_plain_answer_is_taken_as_it_is_inside_the_envelope(
         "profile": SMARTSIP_V01.name,
     }
     assert [change["field"] for change in result["interventions"]] == ["degree"]
+
+
+async def test_thoughts_that_left_no_room_for_an_answer_give_the_safe_command(
+    bench: Bench, runtime: Runtime, provider: ScriptedProvider
+) -> None:
+    thoughts = openai_chunk({"reasoning_content": "A cup? A glass?"})
+    provider.play(sse(thoughts, openai_chunk(finish="length")))
+    result = await result_of(bench, runtime, await bench.vision(inline()))
+    assert (result["volume"], result["is_safe_default"]) == (0, True)
 
 
 @pytest.mark.parametrize(("form", "said"), [(AnswerForm.FULL, FULL), (AnswerForm.PLAIN, PLAIN)])

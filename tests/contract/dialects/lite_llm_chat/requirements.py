@@ -11,7 +11,6 @@ _PROVIDERS: Final = (
     "the deep mapping of parameters provider by provider is an issue of its own; until then the parameters are"
     " validated and travel with the job, and what a provider's row does not know is left out"
 )
-_GEMINI: Final = f"Gemini is asked over its OpenAI-compatible address so far: {_PROVIDERS}"
 _MEDIA_MADE: Final = "no job makes images or videos yet: they come with the kinds `image` and `video`"
 
 LITE_LLM_CHAT: Final = {
@@ -78,20 +77,45 @@ LITE_LLM_CHAT: Final = {
     ),
     "F003-36": Requirement("a client that leaves stops the answer", "what was said until then stays in the session"),
     "F003-37": Requirement("DeepSeek is asked as it documents"),
-    "F003-38": Requirement("Doubao: thinking, reasoning_effort, max_completion_tokens", decision=_PROVIDERS),
-    "F003-39": Requirement("Doubao Seedream makes images", decision=_MEDIA_MADE),
-    "F003-40": Requirement("Doubao Seedance makes videos", decision=_MEDIA_MADE),
-    "F003-41": Requirement("SiliconFlow: enable_thinking, thinking_budget, min_p, top_k", decision=_PROVIDERS),
-    "F003-42": Requirement("Groq: reasoning keys by model, no whisper in the list", decision=_PROVIDERS),
-    "F003-43": Requirement("Mistral: safe_prompt, random_seed, thinking parts", decision=_PROVIDERS),
-    "F003-44": Requirement("Grok: no penalties for models that reason", decision=_PROVIDERS),
-    "F003-45": Requirement("OpenRouter: routing, plugins, web search, image output", decision=_PROVIDERS),
-    "F003-46": Requirement("Gemini: thinking, media resolution, search, URL context", decision=_GEMINI),
-    "F003-47": Requirement("Gemini's safety_threshold works", decision=_GEMINI),
-    "F003-48": Requirement("Gemini makes images", decision=_MEDIA_MADE),
-    "F003-49": Requirement("Imagen makes images", decision=_MEDIA_MADE),
-    "F003-50": Requirement("Cerebras: effort and reasoning by model", decision=_PROVIDERS),
-    "F003-51": Requirement("Nvidia: chat_template_kwargs.thinking, reasoning_effort", decision=_PROVIDERS),
+    "F003-38": Requirement(
+        "Doubao: thinking, reasoning_effort, max_completion_tokens",
+        "the limit has that name for models that reason; no effort for those that take none",
+    ),
+    "F003-39": Requirement(
+        "Doubao Seedream makes images",
+        "size, watermark and optimize mode are sent only if they were said, the seed only to versions that take one; a"
+        " call whose outcome is not known is not made again",
+    ),
+    "F003-40": Requirement(
+        "Doubao Seedance makes videos",
+        "no slot is held meanwhile, and the job's deadline ends the wait; a film without an address is an error",
+    ),
+    "F003-41": Requirement("SiliconFlow: enable_thinking, thinking_budget, min_p, top_k"),
+    "F003-42": Requirement(
+        "Groq: reasoning keys by model, no whisper in the list", "Qwen's thoughts are asked for apart from its answer"
+    ),
+    "F003-43": Requirement(
+        "Mistral: safe_prompt, random_seed, thinking parts", "random_seed keeps its name, which is Mistral's"
+    ),
+    "F003-44": Requirement("Grok: no penalties for models that reason", "for no model: none of today's takes them"),
+    "F003-45": Requirement(
+        "OpenRouter: routing, plugins, web search, image output",
+        "transforms and web_search_options as the plugins they are now; route is no more",
+    ),
+    "F003-46": Requirement(
+        "Gemini: thinking, media resolution, search, URL context",
+        "thinking_level and thinking_budget are each said in the words that the model understands",
+    ),
+    "F003-47": Requirement("Gemini's safety_threshold works"),
+    "F003-48": Requirement("Gemini makes images"),
+    "F003-49": Requirement(
+        "Imagen makes images",
+        "Imagen was shut down: its models are refused with what replaced them, and its parameters are asked of that",
+    ),
+    "F003-50": Requirement("Cerebras: effort and reasoning by model"),
+    "F003-51": Requirement(
+        "Nvidia: chat_template_kwargs.thinking, reasoning_effort", "enable_thinking for models that call it so"
+    ),
     "F003-52": Requirement("a parameter that a provider does not know is no error", "the old system crashed on it"),
     "F003-53": Requirement(
         "HTTP_PROXY and PROVIDER_TIMEOUT", "the timeout lengthens waits for slow models, and never cuts one off"

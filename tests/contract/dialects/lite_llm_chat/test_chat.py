@@ -249,11 +249,10 @@ async def test_parameters_reach_the_provider_that_knows_them_and_disturb_no_othe
         "messages": [{"role": "user", "content": "Hi"}],
         "stream": True,
         "stream_options": {"include_usage": True},
-        "temperature": 0.5,
-        "frequency_penalty": 0.5,
         "max_tokens": 50,
         "stop": ["END"],
         "thinking": {"type": "enabled"},
+        "reasoning_effort": "high",
     }
     await rig.chat("Hi")
     assert {name: rig.sent().get(name) for name in ("temperature", "top_p", "max_tokens")} == {

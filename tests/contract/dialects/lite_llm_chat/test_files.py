@@ -4,10 +4,11 @@ import base64
 
 import pytest
 
-from tests.contract.dialects.lite_llm_chat.rig import API, Rig, said, text_of
+from shared.settings import Settings
+from tests.contract.dialects.lite_llm_chat.rig import API, Rig, owners_of, said, settings_with, system_with, text_of
 from tests.images import photo
 from tests.media import mp4, wav
-from tests.scripted_provider import openai_stream
+from tests.scripted_provider import ScriptedProvider, openai_stream
 
 pytestmark = pytest.mark.asyncio(loop_scope="module")
 
@@ -85,6 +86,10 @@ async def test_what_is_no_upload_of_the_callers_is_refused_where_it_stands(rig: 
     assert [fault["loc"] for fault in refused.json()["detail"]] == [
         ["body", "messages", 0, "images", position] for position in range(len(wrong))
     ]
+    for position, is_fetchable in ((6, True), (7, True), (8, False)):
+        assert (
+            "its setting SMARTSIP_FETCH_REMOTE_MEDIA is off" in refused.json()["detail"][position]["msg"]
+        ) is is_fetchable
     mine = await rig.uploaded(photo())
     mixed = said(images=[mine], videos=[theirs], audios=["x"])
     refused = await rig.client.post(f"{API}/chat", json=mixed)
@@ -103,6 +108,25 @@ async def test_what_is_no_upload_of_the_callers_is_refused_where_it_stands(rig: 
     assert (await rig.other.get(theirs)).status_code == 200
     assert await rig.sessions() == []
     assert rig.provider.exchanges == []
+
+
+async def test_a_url_is_left_to_a_worker_where_the_setting_says_so(settings: Settings) -> None:
+    with ScriptedProvider() as provider:
+        changed = settings_with(settings, provider).model_copy(update={"fetch_remote_media": True})
+        async with system_with(changed, provider) as system, owners_of(system) as rig:
+            wrong = said(images=["https://me:key@example.com/"], videos=["http://"], audios=["file:///a"])
+            refused = await rig.client.post(f"{API}/chat", json=wrong)
+            assert [(fault["loc"][3], fault["msg"].partition(",")[0]) for fault in refused.json()["detail"]] == [
+                ("images", "A URL has no user and no password"),
+                ("videos", "A URL names a host"),
+                ("audios", "Input should be the path of an upload"),
+            ]
+            shown = {"images": ["http://localhost/a.png"], "videos": ["http://localhost/b.mp4"]}
+            opened, failed = await rig.chat(messages=[{"role": "user", "content": "Look"} | shown])
+            assert failed == {"error": "Error: localhost has no address that may be called: only public ones are."}
+            message = (await rig.session(opened["session_id"]))["messages"][0]
+            assert {name: message[name] for name in shown} == shown
+            assert [exchange.method for exchange in provider.exchanges if exchange.method == "POST"] == []
 
 
 @pytest.mark.covers("F003-34")

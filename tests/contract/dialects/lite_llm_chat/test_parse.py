@@ -185,8 +185,11 @@ def test_the_assistants_messages_are_ignored_and_files_know_their_place() -> Non
         {"role": "user", "content": "", "images": ["a", "b"], "videos": [], "audios": ["c"]},
         {"role": "system", "content": "s"},
     ]
-    shown = (("images", 0, "a"), ("images", 1, "b"), ("audios", 0, "c"))
-    media = tuple(Shown(url=url, loc=("messages", 1, kind, position)) for kind, position, url in shown)
+    media = (
+        Shown(url="a", loc=("messages", 1, "images", 0), kind="image"),
+        Shown(url="b", loc=("messages", 1, "images", 1), kind="image"),
+        Shown(url="c", loc=("messages", 1, "audios", 0), kind="audio"),
+    )
     assert asked(messages=messages).messages == (
         AskedMessage(role="user", content="", media=media),
         AskedMessage(role="system", content="s", media=()),

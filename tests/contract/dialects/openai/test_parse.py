@@ -14,17 +14,19 @@ from api.dialects.openai.attachments import INLINE_BYTES, MAX_ATTACHMENTS
 from api.dialects.openai.parse import Asked, NotTaken, parse
 from api.dialects.openai.wire import Request
 from api.errors import refused
-from shared.domain.commands import Message, Parameters, SubmitChat
+from shared.domain.commands import ImagePart, Message, Parameters, SubmitChat
 from shared.domain.errors import InvalidRequest
 from shared.domain.jobs import OnDisconnect
+from shared.domain.remote import MAX_REMOTE
 from tests import images, media
 
 HELLO = {"role": "user", "content": "Hello"}
 PIXELS = images.png()
 
 
-def asked(*messages: Any, **members: Any) -> Asked:
-    return parse(Request.model_validate_json(json.dumps({"messages": messages or [HELLO]} | members)))
+def asked(*messages: Any, may_fetch: bool = False, **members: Any) -> Asked:
+    request = Request.model_validate_json(json.dumps({"messages": messages or [HELLO]} | members))
+    return parse(request, may_fetch=may_fetch)
 
 
 def command(said: Asked, *stored: UUID) -> SubmitChat:
@@ -287,12 +289,40 @@ def test_a_parameter_that_cannot_be_taken_is_refused_with_its_name(members: dict
     assert fault(**members)[0] == place
 
 
+def test_an_image_elsewhere_is_left_to_be_fetched_where_that_is_allowed():
+    urls = ["https://example.org/cup.png", "HTTP://example.org?a=b"]
+    parts = [{"type": "image_url", "image_url": {"url": url, "detail": "low"}} for url in urls]
+    said = asked(user(*parts, image()), may_fetch=True)
+    shown = command(said).input.messages[0].content
+    assert [part.image.model_dump() for part in shown if isinstance(part, ImagePart)] == [
+        *({"url": url} for url in urls),
+        {"data": base64.b64encode(PIXELS).decode()},
+    ]
+    assert said.parameters.options == {"image_detail": "low"}
+
+
+@pytest.mark.parametrize(
+    ("urls", "place", "words"),
+    [
+        (["https://me:key@example.org/"], 0, "A URL of an image has no user and no password."),
+        (["https://example.org/a", "https://example.org/a b"], 1, "A URL of an image has no blanks"),
+        (["https://example.org/" + "a" * 2000], 0, "A URL of an image has at most 2000 characters."),
+        (["file:///etc/passwd"], 0, "Images are sent as data URLs"),
+        (["https://example.org/a"] * (MAX_REMOTE + 1), MAX_REMOTE, "At most 32 images are fetched for one request."),
+    ],
+)
+def test_an_image_elsewhere_that_cannot_be_fetched_is_refused_with_its_place(urls: list[str], place: int, words: str):
+    with pytest.raises(InvalidRequest, match=words) as caught:
+        asked(user(*({"type": "image_url", "image_url": {"url": url}} for url in urls)), may_fetch=True)
+    assert caught.value.field == f"messages.0.content.{place}.image_url.url"
+
+
 @pytest.mark.parametrize(
     ("url", "words"),
     [
-        ("https://example.org/cup.png", "fetches none"),
-        ("file:///etc/passwd", "fetches none"),
-        ("", "fetches none"),
+        ("https://example.org/cup.png", "its setting SMARTSIP_FETCH_REMOTE_MEDIA is off"),
+        ("file:///etc/passwd", "Images are sent as data URLs"),
+        ("", "Images are sent as data URLs"),
         ("data:image/png,abc", "like data:image/png;base64"),
         ("data:image/png;base64", "like data:image/png;base64"),
         ("data:image/png;base64,ä", "not base64"),
