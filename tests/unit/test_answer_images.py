@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 
 from shared.domain.errors import ImageRefused, InvalidRequest, PayloadTooLarge
 from tests import images
-from workers.services.answer_images import (
+from workers.services.answers.answer_images import (
     MAX_ALT_CHARS,
     MAX_DATA_CHARS,
     MAX_IMAGE_BYTES,

@@ -11,7 +11,8 @@ from hypothesis import strategies as st
 
 from shared.domain.errors import OrderCancelled, OrderExpired
 from shared.domain.events import Usage
-from workers.providers.ark_wire import (
+from workers.providers.base import GeneratedImage, PromptImage
+from workers.providers.studio.ark_wire import (
     calls_for,
     image_remarks,
     images_to_wire,
@@ -21,9 +22,8 @@ from workers.providers.ark_wire import (
     video_remarks,
     video_to_wire,
 )
-from workers.providers.base import GeneratedImage, PromptImage
-from workers.providers.studio import ImagesAsked, Ordered, OrderState, VideoAsked
-from workers.providers.studio_wire import Failed, Pictures, read_pictures
+from workers.providers.studio.base import ImagesAsked, Ordered, OrderState, VideoAsked
+from workers.providers.studio.wire import Failed, Pictures, read_pictures
 
 SEEDREAM = "doubao-seedream-4-5-251128"
 SEEDANCE = "doubao-seedance-1-5-pro-251215"

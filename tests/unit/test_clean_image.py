@@ -13,8 +13,8 @@ from PIL import Image, ImageChops
 from shared.domain.errors import ImageRefused, InvalidRequest, PayloadTooLarge, UnsupportedMediaType
 from shared.domain.images import sniff
 from tests import images
-from workers.services.decode_image import CleanImage, ImageDecoder
-from workers.services.decoder_wire import MAX_IMAGE_BYTES
+from workers.services.pictures.decode_image import CleanImage, ImageDecoder
+from workers.services.pictures.decoder_wire import MAX_IMAGE_BYTES
 
 TIMEOUT_S = 30.0  # far above what any image here takes, for a machine that is busy
 SECRET = images.SECRET_PLACE.encode()

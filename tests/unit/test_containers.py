@@ -12,7 +12,7 @@ from shared.domain.errors import InvalidRequest, MediaRefused
 from shared.domain.media import EXTENSION_OF, sniff_media
 from tests import media
 from tests.media import AAC_FRAME, MP3_FRAME, box, chunk, element
-from workers.services.containers import check_container
+from workers.services.media.containers import check_container
 
 FTYP = box(b"ftyp", b"isom" + bytes(4) + b"isom")
 MOOV = box(b"moov", box(b"trak"))

@@ -18,7 +18,7 @@ from shared.domain.errors import ImageRefused, InvalidRequest, PayloadTooLarge, 
 from shared.domain.images import sniff
 from tests import images
 from tests.stack import eventually
-from workers.services.decode_image import ImageDecoder, PreparedImage
+from workers.services.pictures.decode_image import ImageDecoder, PreparedImage
 
 CHECKOUT = Path(__file__).parents[2]
 TIMEOUT_S = 20.0  # far above what any image here takes, for a machine that is busy
@@ -234,7 +234,7 @@ async def test_a_subprocess_has_no_environment_and_so_no_secret(decoder: ImageDe
 
 WORKER = """
 import asyncio
-from workers.services.decode_image import ImageDecoder
+from workers.services.pictures.decode_image import ImageDecoder
 
 async def main():
     async with ImageDecoder(processes=2) as decoder:

@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from shared.domain.commands import Parameters
-from shared.domain.events import Delta, Finish, Text, ToolCall
+from shared.domain.events import Finish, Text, ToolCall
 from workers.providers.base import (
     Clocks,
     Prompt,
@@ -18,6 +18,7 @@ from workers.providers.base import (
     PromptPart,
     PromptText,
     PromptVideo,
+    ProviderDelta,
 )
 from workers.providers.demo import DemoProvider
 from workers.providers.least import NOT_A_MODEL, least
@@ -37,7 +38,7 @@ POUR: dict[str, Any] = {"type": "function", "function": {"name": "pour", "parame
 STOP: dict[str, Any] = {"type": "function", "function": {"name": "stop"}}  # JSON
 
 
-async def said(*parts: PromptPart, **parameters: Any) -> list[Delta]:
+async def said(*parts: PromptPart, **parameters: Any) -> list[ProviderDelta]:
     prompt = Prompt("demo", (PromptMessage("user", parts or (PromptText("Hi"),)),), Parameters(**parameters))
     return [delta async for delta in DemoProvider(word_pause_s=0).stream(prompt, CLOCKS)]
 

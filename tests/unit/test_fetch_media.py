@@ -15,8 +15,8 @@ from shared.settings import Clocks
 from tests.scripted_provider import Exchange, ScriptedProvider
 from tests.scripted_replies import Reply
 from workers.services.attempt import FETCHES_AT_ONCE, Attempt, Tools
-from workers.services.fetch_media import fetch_media
-from workers.services.fetch_url import Web
+from workers.services.media.fetch_media import fetch_media
+from workers.services.media.fetch_url import Web
 
 SPEC: Final = JobSpec(kind=Kind.CHAT, model="demo/m", input=ChatInput(messages=[Message(role="user", content="Hi")]))
 THING: Final = Reply((b"thing",))

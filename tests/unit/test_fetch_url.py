@@ -24,7 +24,7 @@ from hypothesis import strategies as st
 from shared.domain.errors import InvalidRequest, MediaRefused, PayloadTooLarge, SmartSipError
 from tests.scripted_provider import ScriptedProvider
 from tests.scripted_replies import Reply
-from workers.services.fetch_url import THE_WEB, Fetched, Web, fetch_url, look_up
+from workers.services.media.fetch_url import THE_WEB, Fetched, Web, fetch_url, look_up
 
 OUTSIDE: Final = "127.0.0.1"
 INSIDE: Final = "127.0.0.2"

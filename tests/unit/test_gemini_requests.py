@@ -21,8 +21,8 @@ from workers.providers.base import (
     PromptVideo,
     ResponseSchema,
 )
-from workers.providers.gemini_models import gemini_model
-from workers.providers.gemini_wire import Without, to_wire
+from workers.providers.gemini.models import gemini_model
+from workers.providers.gemini.wire import Without, to_wire
 
 HI = PromptMessage("user", (PromptText("Hi"),))
 SAID_HI = [{"role": "user", "parts": [{"text": "Hi"}]}]

@@ -11,9 +11,9 @@ from shared.domain.commands import CalledTool
 from shared.domain.events import Reasoning, Signature, Text, ToolCall
 from tests.gemini_replies import SIGNATURE, gemini_event
 from workers.providers.base import Prompt, PromptMessage, PromptText
-from workers.providers.gemini_chunks import GeminiReader
-from workers.providers.gemini_models import gemini_model
-from workers.providers.gemini_wire import Without, to_wire
+from workers.providers.gemini.chunks import GeminiReader
+from workers.providers.gemini.models import gemini_model
+from workers.providers.gemini.wire import Without, to_wire
 
 NEW, OLD = "gemini-3.8-flash", "gemini-2.0-flash"
 ASK = PromptMessage("user", (PromptText("Tea?"),))

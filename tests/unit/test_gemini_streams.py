@@ -22,7 +22,7 @@ from shared.domain.events import Finish, Reasoning, SearchResult, SearchResults,
 from tests.gemini_replies import PIXEL, SIGNATURE, gemini_event, refusal, sources
 from tests.scripted_replies import sse_event
 from workers.providers.base import GeneratedImage, ProviderDelta
-from workers.providers.gemini_chunks import GeminiReader
+from workers.providers.gemini.chunks import GeminiReader
 
 THOUGHT = {"promptTokenCount": 12, "thoughtsTokenCount": 68, "totalTokenCount": 80}
 SAID = THOUGHT | {"candidatesTokenCount": 2}

@@ -12,8 +12,8 @@ from shared.domain.commands import CalledTool, Parameters
 from shared.domain.errors import UnsupportedMediaType
 from shared.domain.events import Noted
 from workers.providers.base import Prompt, PromptAudio, PromptMessage, PromptPart, PromptText, PromptVideo
-from workers.providers.ollama_options import Think, how_to_think, notes_of
-from workers.providers.ollama_wire import to_wire
+from workers.providers.ollama.options import Think, how_to_think, notes_of
+from workers.providers.ollama.wire import to_wire
 
 HI = PromptMessage("user", (PromptText("Hi"),))
 POUR: dict[str, Any] = {"type": "function", "function": {"name": "pour", "parameters": {"default": None}}}  # JSON

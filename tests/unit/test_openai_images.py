@@ -5,8 +5,8 @@ from typing import Any
 import pytest
 
 from workers.providers.base import PromptImage
-from workers.providers.openai_images_wire import makes, members, remarks
-from workers.providers.studio import ImagesAsked
+from workers.providers.studio.base import ImagesAsked
+from workers.providers.studio.openai_images_wire import makes, members, remarks
 
 CUP = PromptImage(b"cup", "image/png")
 

@@ -4,7 +4,7 @@ import pytest
 
 from shared.domain.commands import Parameters
 from workers.providers.base import Prompt, PromptMessage, PromptText
-from workers.providers.openai_wire import to_wire
+from workers.providers.chat_completions.wire import to_wire
 from workers.providers.parameter_notes import Notes
 from workers.providers.table import row_of
 

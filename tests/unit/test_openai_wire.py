@@ -23,10 +23,10 @@ from workers.providers.base import (
     PromptVideo,
     ResponseSchema,
 )
-from workers.providers.openai_row import OpenAICompatible
-from workers.providers.openai_wire import OURS, to_wire
+from workers.providers.chat_completions.reasoning_switches import MEMBERS
+from workers.providers.chat_completions.row import OpenAICompatible
+from workers.providers.chat_completions.wire import OURS, to_wire
 from workers.providers.parameter_notes import Notes
-from workers.providers.reasoning_switches import MEMBERS
 from workers.providers.table import ROWS, row_of
 
 HI = PromptMessage("user", (PromptText("Hi"),))

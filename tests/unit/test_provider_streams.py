@@ -12,9 +12,9 @@ from shared.domain.errors import ProviderError, StreamIncomplete
 from shared.domain.events import Text, ToolCall
 from tests.scripted_replies import ollama_stream, openai_chunk, openai_stream
 from workers.providers.base import ProviderDelta
+from workers.providers.chat_completions.chunks import ChunkReader
 from workers.providers.lines import LineSplitter
-from workers.providers.ollama_lines import LineReader
-from workers.providers.openai_chunks import ChunkReader
+from workers.providers.ollama.lines import LineReader
 from workers.providers.sse import EventSplitter, ServerSentEvent
 
 KEYS = [

@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from workers.services.public_address import address_in, is_public
+from workers.services.media.public_address import address_in, is_public
 
 OPEN: Final = [
     "1.1.1.1",

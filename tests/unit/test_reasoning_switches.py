@@ -5,8 +5,8 @@ from typing import Any
 import pytest
 
 from shared.domain.commands import Parameters
+from workers.providers.chat_completions.reasoning_switches import switch_reasoning
 from workers.providers.parameter_notes import Notes
-from workers.providers.reasoning_switches import switch_reasoning
 from workers.providers.table import row_of
 
 ON, OFF = {"thinking": {"type": "enabled"}}, {"thinking": {"type": "disabled"}}

@@ -7,8 +7,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from workers.providers.chat_completions.refused_members import RefusedMembers, refused_members
 from workers.providers.refusal import Refusal
-from workers.providers.refused_members import RefusedMembers, refused_members
 
 SENT = frozenset({"temperature", "seed", "top_k", "reasoning_effort", "max_tokens", "stream_options"})
 PYDANTIC = {"type": "extra_forbidden", "loc": ["body", "seed"], "msg": "Extra inputs are not permitted", "input": 1}

@@ -9,7 +9,7 @@ import pytest
 from shared.domain.commands import CalledTool, Parameters
 from shared.domain.models import SchemaMode
 from workers.providers.base import Prompt, PromptAudio, PromptImage, PromptMessage, PromptPart, PromptText, PromptVideo
-from workers.providers.openai_wire import to_wire
+from workers.providers.chat_completions.wire import to_wire
 from workers.providers.parameter_notes import Notes
 from workers.providers.table import row_of
 

@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 from shared.domain.events import Finish, SearchResult, SearchResults, Text, ToolCall
 from tests.scripted_provider import openai_chunk
 from workers.providers.base import ProviderDelta
-from workers.providers.openai_chunks import ChunkReader
+from workers.providers.chat_completions.chunks import ChunkReader
 from workers.providers.sources import MAX_CONTENT_CHARS, MAX_SOURCES, MAX_TITLE_CHARS
 
 CUP = {"url": "https://cups.example/1", "title": "Cups", "content": "All about cups."}

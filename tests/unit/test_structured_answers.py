@@ -11,16 +11,16 @@ from hypothesis import strategies as st
 
 from shared.domain.commands import Parameters
 from shared.domain.models import SchemaMode
-from workers.providers.asked import Asking
 from workers.providers.base import Prompt, PromptMessage, PromptText, ResponseSchema
-from workers.providers.given_schema import IN_WORDS, to_strict
-from workers.providers.openai_wire import schema_in_words, to_wire
+from workers.providers.chat_completions.asked import Asking
+from workers.providers.chat_completions.given_schema import IN_WORDS, to_strict
+from workers.providers.chat_completions.wire import schema_in_words, to_wire
 from workers.providers.parameter_notes import Notes
 from workers.providers.refusal import Refusal, is_object
 from workers.providers.table import row_of
-from workers.services.answer_form import ANY_OBJECT, Checked, WantedForm, check_form, wanted_form
-from workers.services.json_in_text import json_in
-from workers.services.json_schema import MAX_STEPS, TooMuch, first_problem
+from workers.services.answers.answer_form import ANY_OBJECT, Checked, WantedForm, check_form, wanted_form
+from workers.services.answers.json_in_text import json_in
+from workers.services.answers.json_schema import MAX_STEPS, TooMuch, first_problem
 
 SCHEMA = {
     "type": "object",

@@ -22,9 +22,9 @@ from shared.domain.errors import (
 )
 from shared.domain.events import Noted, Usage
 from tests.scripted_provider import Reply, ScriptedProvider, answer
-from workers.providers.ark_media import ArkMedia
 from workers.providers.base import GeneratedImage, PromptImage
-from workers.providers.studio import ImagesAsked, Made, StudioClocks, VideoAsked
+from workers.providers.studio.ark_media import ArkMedia
+from workers.providers.studio.base import ImagesAsked, Made, StudioClocks, VideoAsked
 
 KEY = "ark-key-of-the-tests"
 CLOCKS = StudioClocks(connect_s=5, images_s=5, call_s=5)

@@ -10,13 +10,13 @@ from pydantic import SecretStr
 from shared.providers_known import about, plain_name
 from shared.settings import ProviderEndpoint
 from workers.providers.base import Provider
+from workers.providers.chat_completions.provider import OpenAICompatibleProvider
+from workers.providers.chat_completions.row import OpenAICompatible
+from workers.providers.chat_completions.rows_hosted import HOSTED
+from workers.providers.chat_completions.rows_self_hosted import SELF_HOSTED, elsewhere
 from workers.providers.demo import DemoProvider
-from workers.providers.gemini import GeminiProvider
-from workers.providers.ollama import OllamaProvider
-from workers.providers.openai_compatible import OpenAICompatibleProvider
-from workers.providers.openai_row import OpenAICompatible
-from workers.providers.rows_hosted import HOSTED
-from workers.providers.rows_self_hosted import SELF_HOSTED, elsewhere
+from workers.providers.gemini.provider import GeminiProvider
+from workers.providers.ollama.provider import OllamaProvider
 
 ROWS: Final = (*HOSTED, *SELF_HOSTED)
 

@@ -19,10 +19,10 @@ from shared.domain.dispense import (
 from shared.domain.errors import BadOutput, InvalidRequest
 from shared.domain.events import Result
 from workers.providers.base import Prompt, PromptMessage, PromptText, ResponseSchema
+from workers.services.answers.stream_answer import stream_answer
 from workers.services.attempt import Attempt
-from workers.services.load_image import load_photo
-from workers.services.settle_beside import settling
-from workers.services.stream_answer import stream_answer
+from workers.services.media.load_image import load_photo
+from workers.services.pictures.settle_beside import settling
 
 TEMPERATURE: Final = 0.0
 TOP_P: Final = 0.9

@@ -17,10 +17,10 @@ from shared.settings import Clocks
 from shared.settings_dialects import Price
 from workers.gate import Gate
 from workers.providers.base import Provider
-from workers.providers.studio import Studio
-from workers.services.decode_image import ImageDecoder
-from workers.services.fetch_url import Web
+from workers.providers.studio.base import Studio
 from workers.services.first_tokens import FirstTokens
+from workers.services.media.fetch_url import Web
+from workers.services.pictures.decode_image import ImageDecoder
 
 FETCHES_AT_ONCE: Final = 4
 """Of one attempt: each is held in memory whole."""

@@ -7,12 +7,12 @@ from shared.domain.chats import key_purpose
 from shared.domain.commands import ChatInput, TurnTask
 from shared.domain.errors import InvalidRequest, NotFound
 from workers.providers.base import MESSAGES_FIELD, Prompt, PromptMessage
+from workers.services.answers.structured_answer import structured_answer
 from workers.services.attempt import Attempt, Turn
-from workers.services.make_images import images_for_chat
-from workers.services.make_video import video_for_chat
+from workers.services.generation.make_images import images_for_chat
+from workers.services.generation.make_video import video_for_chat
+from workers.services.generation.studio_calls import studio_of, what_it_makes
 from workers.services.prompt_messages import prompt_message
-from workers.services.structured_answer import structured_answer
-from workers.services.studio_calls import studio_of, what_it_makes
 from workers.services.turn_history import turn_messages
 
 

@@ -2,8 +2,8 @@
 
 from shared.domain.commands import MediaTask, UploadTask
 from workers.services.attempt import Attempt
-from workers.services.check_media import check_media
-from workers.services.clean_upload import clean_upload
+from workers.services.media.check_media import check_media
+from workers.services.pictures.clean_upload import clean_upload
 
 
 async def open_upload(attempt: Attempt) -> str:

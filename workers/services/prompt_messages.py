@@ -5,9 +5,9 @@ from typing import assert_never
 from shared.domain.commands import AudioPart, ImagePart, Message, Part, TextPart, VideoPart
 from workers.providers.base import PromptMessage, PromptPart, PromptText
 from workers.services.attempt import Attempt
-from workers.services.load_image import load_image
-from workers.services.load_media import load_audio, load_video
-from workers.services.together import together
+from workers.services.media.load_image import load_image
+from workers.services.media.load_media import load_audio, load_video
+from workers.services.media.together import together
 
 
 async def prompt_message(attempt: Attempt, message: Message) -> PromptMessage:

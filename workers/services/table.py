@@ -6,8 +6,8 @@ from shared.domain.jobs import Kind
 from workers.services.analyse_image import analyse_image
 from workers.services.attempt import Service
 from workers.services.generate_reply import generate_reply
-from workers.services.make_images import make_images
-from workers.services.make_video import make_video
+from workers.services.generation.make_images import make_images
+from workers.services.generation.make_video import make_video
 from workers.services.open_upload import open_upload
 
 SERVICES: Final[dict[Kind, Service]] = {

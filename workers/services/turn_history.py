@@ -15,7 +15,7 @@ from shared.domain.errors import ImageRefused, MediaRefused, NotFound, PayloadTo
 from shared.domain.tokens import IMAGE_TOKENS, MESSAGE_TOKENS, estimated_tokens
 from workers.providers.base import PromptMessage, PromptText
 from workers.services.attempt import Attempt, Turn
-from workers.services.fetch_shown import fetch_shown
+from workers.services.media.fetch_shown import fetch_shown
 from workers.services.prompt_messages import prompt_message
 
 MAX_BYTES_PER_TOKEN: Final = 8

@@ -20,11 +20,11 @@ from tests.contract.providers.rows import CLOCKS, KEY, OPENAI_LIKE, PROMPT, conn
 from tests.scripted_provider import ScriptedProvider, openai_chunk
 from tests.scripted_replies import Reply
 from workers.providers.base import ProviderDelta
+from workers.providers.chat_completions.chunks import ChunkReader
+from workers.providers.chat_completions.provider import OpenAICompatibleProvider
 from workers.providers.complete import complete
-from workers.providers.ollama import OllamaProvider
-from workers.providers.ollama_lines import LineReader
-from workers.providers.openai_chunks import ChunkReader
-from workers.providers.openai_compatible import OpenAICompatibleProvider
+from workers.providers.ollama.lines import LineReader
+from workers.providers.ollama.provider import OllamaProvider
 from workers.providers.table import ROWS, row_of
 
 WHOLE = (*MAKERS, *HOSTS, *ROUTERS, *OLLAMA)

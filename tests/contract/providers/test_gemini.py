@@ -31,8 +31,8 @@ from tests.contract.providers.rows import PROMPT, collect
 from tests.gemini_replies import PIXEL, gemini_event, gemini_stream, refusal
 from tests.scripted_provider import Exchange, Reply, ScriptedProvider, answer, openai_stream, sse
 from workers.providers.base import Clocks, GeneratedImage, Prompt, Provider
-from workers.providers.gemini import MAX_PAGES
-from workers.providers.gemini_images import BOTH
+from workers.providers.gemini.images import BOTH
+from workers.providers.gemini.provider import MAX_PAGES
 from workers.providers.table import build_providers
 
 MODEL = "gemini-3.8-flash"

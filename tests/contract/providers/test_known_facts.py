@@ -5,7 +5,7 @@ from pydantic import SecretStr
 from shared.providers_known import KNOWN, KnownProvider, about
 from shared.settings import ProviderEndpoint
 from workers.providers.base import Provider
-from workers.providers.studios import KINDS
+from workers.providers.studio.table import KINDS
 from workers.providers.table import ROWS, build_providers, row_of
 
 

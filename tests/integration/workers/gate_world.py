@@ -21,8 +21,8 @@ from tests.stack import TestStack
 from workers.gate import Asked, Gate
 from workers.providers.base import Prompt, PromptImage, PromptMessage, PromptText
 from workers.providers.table import build_providers
+from workers.services.answers.stream_answer import stream_answer
 from workers.services.attempt import Attempt, Tools
-from workers.services.stream_answer import stream_answer
 
 SECOND = ollama_stream(["from the second"])
 CHAT = ChatInput(messages=[Message(role="user", content="Hi")])

@@ -33,7 +33,7 @@ from tests.stack import eventually
 from workers.running import Stop
 from workers.runtime import Runtime
 from workers.services.attempt import Attempt
-from workers.services.orders import dispatch
+from workers.services.generation.orders import dispatch
 
 
 @pytest.fixture

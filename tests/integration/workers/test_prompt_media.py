@@ -28,7 +28,7 @@ from tests.integration.workers.bench import Bench
 from tests.media import mp4, wav
 from tests.scripted_provider import ScriptedProvider
 from workers.runtime import Runtime
-from workers.services.load_media import MAX_MEDIA_BYTES
+from workers.services.media.load_media import MAX_MEDIA_BYTES
 
 VIDEO, RECORDING = mp4(), wav()
 

@@ -26,7 +26,7 @@ from tests.media import mp4, wav
 from tests.scripted_provider import ScriptedProvider, openai_stream
 from tests.scripted_replies import Reply as Answer
 from workers.runtime import Runtime
-from workers.services.fetch_url import Web
+from workers.services.media.fetch_url import Web
 
 OUTSIDE: Final = "127.0.0.1"
 FIELD: Final = "input.messages"

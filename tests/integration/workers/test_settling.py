@@ -25,11 +25,11 @@ from tests.stack import eventually
 from workers.gate import Gate
 from workers.runtime import Runtime
 from workers.services.attempt import Attempt, Tools
-from workers.services.decode_image import ImageDecoder
-from workers.services.load_image import Photo, load_photo
-from workers.services.settle_beside import settling
-from workers.services.settle_image import settle_image
-from workers.services.stored_image import find_image, read_image
+from workers.services.media.load_image import Photo, load_photo
+from workers.services.media.stored_image import find_image, read_image
+from workers.services.pictures.decode_image import ImageDecoder
+from workers.services.pictures.settle_beside import settling
+from workers.services.pictures.settle_image import settle_image
 
 ANSWER = '{"volume": 200, "degree": 25, "type": "cup"}'
 SECRET = images.SECRET_PLACE.encode()

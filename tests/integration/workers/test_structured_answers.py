@@ -18,7 +18,7 @@ from tests.scripted_provider import Reply, ScriptedProvider, answer, ollama_stre
 from tests.stack import eventually
 from workers.providers.base import Prompt, PromptMessage, PromptText
 from workers.runtime import Runtime
-from workers.services.structured_answer import structured_answer
+from workers.services.answers.structured_answer import structured_answer
 
 STRICT, GRAMMAR, WORDS = "openai/first", "ollama/second", "third/third"
 """A provider that keeps to schemas, one that is believed to, and one that only knows that it is to be JSON."""
