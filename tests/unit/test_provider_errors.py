@@ -49,6 +49,7 @@ def refusal(status: int | None, body: object, headers: dict[str, str] | None = N
         (400, {"error": {"metadata": {"error_type": "token_limit_exceeded"}}}, "openrouter", ContextTooLong),
         (400, {"error": {"message": "input token count (9) exceeds"}}, "gemini", ContextTooLong),
         (500, {"error": {"message": "the context window is broken"}}, "x", ProviderOverloaded),
+        (500, {"error": {"message": "image input is not supported - hint: mmproj"}}, "x", ProviderRejected),
         (400, [{"error": {"message": "Bad", "details": [{"reason": "API_KEY_INVALID"}]}}], "gemini", ProviderAuth),
         (400, {"error": {"message": "User location is not supported for the API use."}}, "gemini", ProviderRegion),
         (403, {"error": {"code": "AccountOverdueError", "message": "overdue"}}, "doubao", ProviderQuota),

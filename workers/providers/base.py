@@ -131,6 +131,11 @@ class Provider(Protocol):
         ...
 
     @property
+    def is_near(self) -> bool:
+        """Whether it is on this machine or in its network: then what it made may be there, too."""
+        ...
+
+    @property
     def media(self) -> frozenset[str]:
         """What it takes parts of beside text and images: `video`, `audio`."""
         ...

@@ -81,6 +81,8 @@ _OVERLOADED_WORDS: Final = re.compile(
     r"overloaded|unavailable|try again later|server (?:had an )?error|error was encountered while running",
     re.IGNORECASE,
 )
+_UNABLE_WORDS: Final = re.compile(r"(?:image|audio|video) input is not supported", re.IGNORECASE)
+"""What llama.cpp says, with status 500, of a model without eyes or ears."""
 _REJECTED_CODES: Final = {
     "invalid_request_error",
     "bad_request",
@@ -163,6 +165,7 @@ def _by_code(facts: _Facts) -> type[ProviderError] | None:
         (ContentBlocked, _is_client_error(facts) and _is_about_content(facts)),
         (ProviderAuth, _is_client_error(facts) and (_has(facts, _AUTH_CODES) or _says(facts, _AUTH_WORDS))),
         (ProviderOverloaded, facts.status == 429 and _has(facts, _OVERLOADED_CODES)),
+        (ProviderRejected, facts.status == 500 and _says(facts, _UNABLE_WORDS)),
     )
     return next((kind for kind, holds in rules if holds), None)
 

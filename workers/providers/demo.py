@@ -49,6 +49,11 @@ class DemoProvider:
     def __init__(self, *, word_pause_s: float = WORD_PAUSE_S) -> None:
         self._word_pause_s = word_pause_s
 
+    @property
+    def is_near(self) -> bool:
+        """See `Provider`."""
+        return False
+
     async def stream(self, prompt: Prompt, clocks: Clocks) -> AsyncGenerator[ProviderDelta, None]:
         """See `Provider`; there is nothing the clocks could watch."""
         pause_s = self._pause_s(prompt.model)

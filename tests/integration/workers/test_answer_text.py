@@ -21,7 +21,7 @@ from shared.domain.jobs import Kind, State
 from shared.settings import Settings
 from tests import images
 from tests.integration.workers.bench import MODEL, Bench, events_of
-from tests.scripted_provider import DONE, ScriptedProvider, ollama_stream, openai_chunk, openai_stream, sse
+from tests.scripted_provider import DONE, ScriptedProvider, answer, ollama_stream, openai_chunk, openai_stream, sse
 from tests.stack import eventually
 from workers.running import Stop
 from workers.runtime import Runtime
@@ -139,7 +139,7 @@ async def test_an_image_beside_the_words_is_stored_and_shown_among_them(
     bench: Bench, runtime: Runtime, provider: ScriptedProvider
 ) -> None:
     urls = [f"data:image/png;base64,{base64.b64encode(it).decode()}" for it in (images.png(), images.html_page())]
-    elsewhere = "https://a.example/b (1).png"
+    elsewhere = "http://127.0.0.1:1/b (1).png"  # where nobody answers
     provider.play(
         sse(openai_chunk({"content": "Here:"}), *map(beside, [*urls, elsewhere]), openai_chunk(finish="stop"), DONE)
     )
@@ -153,10 +153,21 @@ async def test_an_image_beside_the_words_is_stored_and_shown_among_them(
         stored,
         Text(f"\n\n{reference}"),
         note,
-        Text("\n\n![image](https://a.example/b%20%281%29.png)"),
+        Text("\n\n![image](http://127.0.0.1:1/b%20%281%29.png)"),
         Completed("stop"),
     ]
     assert (note.code, media_type) == ("image_refused", "image/png")
+
+
+async def test_an_image_that_its_provider_put_somewhere_is_fetched_and_stored(
+    bench: Bench, runtime: Runtime, provider: ScriptedProvider
+) -> None:
+    provider.play(answer(images.png(), media_type="image/png"), path="/made.png")
+    provider.play(sse(beside(f"{provider.url}/made.png"), openai_chunk(finish="stop"), DONE))
+    ending = await answered(bench, runtime)
+    ((image_id, *_),) = await rows(bench)
+    assert ending.reply.text == shown(image_id, alt="image")
+    assert [image.image_id for image in ending.reply.images] == [str(image_id)]
 
 
 async def test_an_image_beside_the_words_of_a_photos_answer_is_no_part_of_it(

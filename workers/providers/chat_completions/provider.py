@@ -23,6 +23,7 @@ from openai import AsyncOpenAI, AsyncStream, DefaultAioHttpClient
 from shared.domain.errors import InvalidRequest, ProviderError
 from shared.domain.events import Noted, StopsBilling
 from shared.domain.models import ListedModel
+from shared.settings_sources import is_near
 from workers.providers.base import Clocks, Prompt, ProviderDelta
 from workers.providers.chat_completions.asked import Asked, Asking
 from workers.providers.chat_completions.chunks import ChunkReader
@@ -72,6 +73,11 @@ class OpenAICompatibleProvider:
     def name(self) -> str:
         """See `Provider`."""
         return self._row.name
+
+    @property
+    def is_near(self) -> bool:
+        """See `Provider`."""
+        return is_near(self._base_url)
 
     @property
     def stops_billing_on_abort(self) -> StopsBilling:

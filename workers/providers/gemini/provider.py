@@ -20,6 +20,7 @@ from yarl import URL
 from shared.domain.errors import InvalidRequest, ProviderError
 from shared.domain.events import Noted, StopsBilling
 from shared.domain.models import ListedModel
+from shared.settings_sources import is_near
 from workers.providers.base import Clocks, Prompt, ProviderDelta
 from workers.providers.classify import classify
 from workers.providers.complete import complete
@@ -80,6 +81,11 @@ class GeminiProvider:
         """By model, what it was found to refuse."""
         self._is_derived = False
         """Whether the connections are another's."""
+
+    @property
+    def is_near(self) -> bool:
+        """See `Provider`."""
+        return is_near(self._base_url)
 
     def stream(self, prompt: Prompt, clocks: Clocks) -> AsyncGenerator[ProviderDelta, None]:
         """See `Provider`."""

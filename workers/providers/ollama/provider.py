@@ -17,6 +17,7 @@ import msgspec
 from shared.domain.errors import ProviderError
 from shared.domain.events import Noted, StopsBilling
 from shared.domain.models import ListedModel
+from shared.settings_sources import is_near
 from workers.providers.base import Clocks, Prompt, ProviderDelta
 from workers.providers.classify import classify
 from workers.providers.complete import complete
@@ -60,6 +61,11 @@ class OllamaProvider:
         if api_key:
             self._headers["Authorization"] = f"Bearer {api_key}"
         self._session: aiohttp.ClientSession | None = None
+
+    @property
+    def is_near(self) -> bool:
+        """See `Provider`."""
+        return is_near(self._base_url)
 
     def stream(self, prompt: Prompt, clocks: Clocks) -> AsyncGenerator[ProviderDelta, None]:
         """See `Provider`."""

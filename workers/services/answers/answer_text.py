@@ -15,7 +15,9 @@ from workers.providers.base import GeneratedImage
 from workers.services.answers.answer_images import AnswerImages, FoundImage, content_of
 from workers.services.answers.store_answer_image import store_answer_image
 from workers.services.attempt import Attempt
+from workers.services.media.fetch_url import fetch_url
 from workers.services.media.stored_image import StoredRow
+from workers.services.pictures.decoder_wire import MAX_IMAGE_BYTES
 from workers.services.pictures.settle_image import ASIDE_BYTES
 
 ALT: Final = "image"
@@ -60,16 +62,15 @@ class AnswerText:
     async def show(self, image: GeneratedImage) -> None:
         """Report an image that came beside the words. In a chat, a reference to it stands among them.
 
-        One that is elsewhere stays there, and is a link.
+        One that its provider put somewhere is fetched, for it will not be there for long; if that cannot be, it stays a
+        link.
 
         Raises:
             Unavailable: if it cannot be stored at the moment.
         """
         self.end()
-        if image.content is not None:
-            url = await self._stored_at(image.content)
-        else:
-            url = _linked(image.url or "")
+        content = image.content if image.content is not None else await self._fetched(image.url or "")
+        url = _linked(image.url or "") if content is None else await self._stored_at(content)
         if url and self._attempt.spec.kind is Kind.CHAT:
             self._say(f"{self._gap()}![{ALT}]({url})")
 
@@ -84,6 +85,20 @@ class AnswerText:
 
     def _gap(self) -> str:
         return "" if not self._said or self._said[-1].endswith("\n") else "\n\n"
+
+    async def _fetched(self, url: str) -> bytes | None:
+        provider = self._attempt.provider
+        try:
+            fetched = await fetch_url(
+                url,
+                max_bytes=MAX_IMAGE_BYTES,
+                timeout_s=self._attempt.tools.clocks.fetch_media.total_seconds(),
+                allow_private=provider is not None and provider.is_near,
+            )
+        except InvalidRequest as error:
+            _log.info("answer_image_not_fetched", code=error.code, detail=error.detail)
+            return None
+        return fetched.content
 
     async def _stored_at(self, content: bytes) -> str:
         """Return where an image is; nothing if it is none that is taken, which is noted."""
