@@ -33,8 +33,8 @@ app.add_typer(device.app)
 app.add_typer(import_history.app)
 
 WHOLE_SUITE: Final = (
-    # Three on two cores, because many tests wait more than they compute; in the order of tests/conftest.py.
-    ["--numprocesses=3", "--dist=loadfile", "--no-loadscope-reorder", "-m", "not alone"],
+    # Four on two cores, because many tests wait more than they compute; in the order of tests/conftest.py.
+    ["--numprocesses=4", "--dist=loadfile", "--no-loadscope-reorder", "-m", "not alone"],
     ["-m", "alone", "tests/e2e"],  # where all of these are: collecting everything takes ten seconds
 )
 PYTEST_INTERRUPTED: Final = 2
@@ -76,7 +76,7 @@ def up(
 def test(context: typer.Context) -> None:
     """Run the tests, on real servers of their own; everything after it goes to pytest.
 
-    Without anything after it the whole suite runs: in three processes first, then what needs the machine for itself.
+    Without anything after it the whole suite runs: in four processes first, then what needs the machine for itself.
     Two servers that only tests need are installed before that, once; where it fails, their tests say so.
 
     Example: smartsip test tests/unit -k settings
