@@ -6,7 +6,7 @@ next runner as well, and readers would see two runners' events under one attempt
 Rows of `job` and `job_body` are looked up one by one, whatever the planner believes about these tables (it may have
 counted them when they were empty): by `any`, or by subqueries that it cannot turn into joins, hence `offset 0`.
 `worker_id is not distinct from` and `state + 0` say what the plain column would, and cannot be looked up in
-`job_running` or `job_ready`: jobs are found by their ids, not by reading everything that runs or waits.
+`job_running` or `job_ready`: jobs are found by their ids, not by reading everything that a worker runs, or that waits.
 """
 
 from typing import Final
@@ -49,11 +49,10 @@ with ending as materialized (
         %b::uuid[], %b::int[], %b::bigint[], %b::smallint[], %b::bytea[], %b::bytea[],
         %b::text[], %b::text[], %b::text[]
     ) as ending(id, fence, worker_id, state, reply, archive, finding, answer, charge)
-), ended as (
+), ended as (  -- where the planner knows nothing, it reads what runs, and no more: that is as much as there are slots
     update job set state = ending.state, ended_at = clock_timestamp()
     from ending
-    where job.id = any(array(select id from ending)) and job.id = ending.id
-      and job.fence = ending.fence and job.state + 0 = 1
+    where job.id = ending.id and job.fence = ending.fence and job.state = 1
       and job.worker_id is not distinct from ending.worker_id
     returning job.id, job.owner_id, job.kind, job.chat_id, job.turn
 ), found as (

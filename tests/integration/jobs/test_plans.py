@@ -112,6 +112,9 @@ SCAN: Final = re.compile(
 )
 KEYS: Final = re.compile(r"Index Cond: \(+(?:id|idempotency_key|queue|chat_id|owner_id) ")
 
+FEW: Final = "using job_running"
+"""What runs may be read whole: there is no more of it than there are slots."""
+
 
 async def test_tables_that_were_counted_when_empty_are_not_read_whole(backlog: Database) -> None:
     """What was planned then is used until the next `analyze`, however many jobs come before it."""
@@ -122,4 +125,5 @@ async def test_tables_that_were_counted_when_empty_are_not_read_whole(backlog: D
         await backlog.rows(setting)
     scans = {statement: SCAN.findall(await plan_of(backlog, statement)) for statement in HOT}
     assert all(scans.values())
-    assert [scan for found in scans.values() for scan in found if not KEYS.match(scan[2])] == []
+    large = [scan for found in scans.values() for scan in found if FEW not in scan[0]]
+    assert [scan for scan in large if not KEYS.match(scan[2])] == []
