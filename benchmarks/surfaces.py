@@ -7,6 +7,7 @@ has a quota, because a client of api-server always has: every surface reserves t
 
 import argparse
 import asyncio
+import random
 import secrets
 import statistics
 import sys
@@ -125,7 +126,8 @@ async def measure(system: System, rounds: int) -> dict[str, list[float]]:
         asks = await Surfaces(system, client).every()
         taken: dict[str, list[float]] = {name: [] for name in asks}
         for number in range(WARM_UP + rounds):
-            for name, ask in asks.items():
+            # In another order each time: what one leaves to be done after its first token meets whoever is next.
+            for name, ask in random.sample(list(asks.items()), len(asks)):
                 first_s = await ask()
                 if number >= WARM_UP:
                     taken[name].append(first_s * 1000)
