@@ -103,6 +103,8 @@ class Prompt(msgspec.Struct, frozen=True):
     response_schema: ResponseSchema | None = None
     defaults: frozenset[str] = frozenset()
     """Names of parameters that are ours, not the caller's: nobody is told what becomes of them."""
+    is_order: bool = False
+    """Whether the answer is paid for apiece: then it is never sent a second time, however little was heard."""
 
 
 class Clocks(msgspec.Struct, frozen=True):

@@ -4,6 +4,7 @@ The aiohttp transport under the OpenAI SDK calls every lost connection a `Connec
 that is known decides, not the outermost.
 """
 
+import errno
 import os
 import ssl
 from collections.abc import Iterator
@@ -25,6 +26,7 @@ TRANSPORT_ERRORS: Final = (
     OSError,
 )
 """What a request may raise besides a refusal. TLS errors and timeouts of the loop are `OSError`s."""
+_CLOSED: Final = (errno.ECONNRESET, errno.EPIPE)
 
 
 def classify_transport(error: BaseException, *, provider: str, base_url: str) -> ProviderError:
@@ -43,6 +45,19 @@ def was_not_sent(error: BaseException) -> bool:
     llama.cpp promises to keep connections and closes them after each stream. Such a request can be sent again.
     """
     return any(isinstance(cause, aiohttp.ClientConnectionResetError) for cause in _chain(error))
+
+
+def was_not_heard(error: BaseException) -> bool:
+    """Return whether a connection was closed after the request was written, and before a byte of the answer.
+
+    On a kept connection this is nearly always the other side's farewell crossing our request (RFC 9112, 9.5), but it
+    cannot be told from a server that died of it.
+    """
+    return any(
+        isinstance(cause, aiohttp.ServerDisconnectedError)
+        or (isinstance(cause, aiohttp.ClientOSError) and cause.errno in _CLOSED)
+        for cause in _chain(error)
+    )
 
 
 def _chain(error: BaseException) -> Iterator[BaseException]:
@@ -71,6 +86,8 @@ def _classify_one(error: BaseException, place: str) -> ProviderError | None:  # 
         case aiohttp.ServerTimeoutError() | httpx2.TimeoutException():
             return ProviderTimeout(f"{place} did not answer in time")
         case aiohttp.ServerDisconnectedError() | aiohttp.ClientConnectionResetError():
+            return ProviderUnreachable(f"{place} closed the connection before it answered")
+        case aiohttp.ClientOSError() if error.errno in _CLOSED:
             return ProviderUnreachable(f"{place} closed the connection before it answered")
         case aiohttp.ClientPayloadError():
             return StreamIncomplete(f"{place} closed the connection in the middle of its answer")

@@ -33,7 +33,7 @@ from workers.providers.complete import complete
 from workers.providers.model_lists import not_in_time, read_list, static_list, whole
 from workers.providers.refusal import MAX_BODY_BYTES, Refusal, beginning, lower_names, text_of
 from workers.providers.request_body import sendable
-from workers.providers.transport import TRANSPORT_ERRORS, classify_transport, was_not_sent
+from workers.providers.transport import TRANSPORT_ERRORS, classify_transport, was_not_heard, was_not_sent
 
 NO_KEY: Final = "none"
 """The SDK refuses to have no key; servers that want none ignore it."""
@@ -68,6 +68,8 @@ class OpenAICompatibleProvider:
         self._asking = Asking(row)
         self._is_derived = False
         """Whether the connections are another's."""
+        self._may_be_kept = False
+        """Whether an answer was read to its end, so that a request may go out over a connection that was kept."""
 
     @property
     def name(self) -> str:
@@ -147,7 +149,7 @@ class OpenAICompatibleProvider:
                 body = await asked.body()
                 for note in asked.notes.told:
                     yield note
-                response, more = await self._open(stack, asked, body, clocks)
+                response, more = await self._open(stack, asked, body, clocks, is_order=prompt.is_order)
                 del body  # videos are large, and answers long
                 for note in more:
                     yield note
@@ -156,6 +158,7 @@ class OpenAICompatibleProvider:
                     for delta in reader.feed(chunk):
                         yield delta
                     if reader.is_done:
+                        self._may_be_kept = True
                         await _drain(content)
                         return
                 for delta in reader.end():
@@ -164,31 +167,32 @@ class OpenAICompatibleProvider:
             raise classify_transport(error, provider=self.name, base_url=self._base_url) from error
 
     async def _open(
-        self, stack: AsyncExitStack, asked: Asked, body: bytes, clocks: Clocks
+        self, stack: AsyncExitStack, asked: Asked, body: bytes, clocks: Clocks, *, is_order: bool
     ) -> tuple[httpx2.Response, Sequence[Noted]]:
         """Send the request; where the provider refuses its form, ask for less, once.
 
         Return the answer, and what there is to tell beyond what `asked` told.
         """
         try:
-            return await self._request(stack, body, clocks), ()
+            return await self._request(stack, body, clocks, is_order=is_order), ()
         except openai.APIStatusError as error:
             refusal = _refusal(error)
             less = self._asking.less(asked, refusal)
             if less is None:
                 raise classify(refusal, provider=self.name, secrets=self._secrets) from None
         try:
-            response = await self._request(stack, await less.body(), clocks)
+            response = await self._request(stack, await less.body(), clocks, is_order=is_order)
         except openai.APIStatusError as error:
             raise classify(_refusal(error), provider=self.name, secrets=self._secrets) from None
         self._asking.worked(less)
         return response, [note for note in less.notes.told if note not in asked.notes.told]
 
-    async def _request(self, stack: AsyncExitStack, body: bytes, clocks: Clocks) -> httpx2.Response:
+    async def _request(self, stack: AsyncExitStack, body: bytes, clocks: Clocks, *, is_order: bool) -> httpx2.Response:
         try:
             response = await self._post(body, clocks)
         except openai.APIConnectionError as error:
-            if not was_not_sent(error):
+            is_farewell = self._may_be_kept and not is_order and was_not_heard(error)
+            if not (is_farewell or was_not_sent(error)):
                 raise
             response = await self._post(body, clocks)
         await stack.enter_async_context(aclosing(response))

@@ -220,6 +220,7 @@ def _prompt(attempt: Attempt, wish: ImageInput, images: tuple[PromptImage, ...])
         model=attempt.spec.model_name,
         messages=(PromptMessage("user", (PromptText(wish.prompt), *images)),),
         parameters=parameters.model_copy(update={"options": options}),
+        is_order=True,
     )
 
 
