@@ -99,6 +99,29 @@ def test_a_line_without_an_end_does_not_fill_the_memory() -> None:
         splitter.feed(b"x")
 
 
+@given(
+    pieces=st.lists(
+        st.sampled_from(
+            [
+                *(
+                    b"data: {}\n\n",
+                    b"data: {}\n\n",
+                    b"data: a\n",
+                    b"event: error\n",
+                    b"\r",
+                    b"\n",
+                    b"x",
+                    b"\xef\xbb\xbf",
+                ),
+                *(b": hi\n\n", b"data: a\n\ndata: b\n\n", b"data: a\rb\n\n", b"data: a\n\r\n", b""),
+            ]
+        )
+    )
+)
+def test_a_piece_that_is_an_event_by_itself_is_read_as_what_it_is_in_its_place(pieces: list[bytes]) -> None:
+    assert events_of(pieces) == events_of([b"".join(pieces)])
+
+
 def test_an_event_without_an_end_does_not_fill_the_memory() -> None:
     splitter = EventSplitter(max_event_bytes=100)
     with pytest.raises(StreamIncomplete, match="an event of more than 100 bytes"):

@@ -36,6 +36,11 @@ class LineSplitter:
             self._keep(lines.pop())
         return lines
 
+    @property
+    def is_inside(self) -> bool:
+        """Whether something of a line has come whose end has not, or may not have."""
+        return bool(self._pieces) or self._skip_newline
+
     def rest(self) -> bytes:
         """Take what has come of the next line."""
         rest = b"".join(self._pieces)

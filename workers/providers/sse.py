@@ -8,6 +8,7 @@ from workers.providers.lines import MAX_LINE_BYTES, LineSplitter
 
 _JSON: Final = b'{"'
 """What begins like this is the body of an error that was labelled as a stream (xAI, proxies)."""
+_ONE_LINE: Final = b"data: "
 _BYTE_ORDER_MARK: Final = b"\xef\xbb\xbf"
 
 
@@ -35,6 +36,9 @@ class EventSplitter:
         Raises:
             StreamIncomplete: if an event grows beyond the limit.
         """
+        if chunk.startswith(_ONE_LINE) and self._is_alone(chunk):
+            yield ServerSentEvent(chunk[len(_ONE_LINE) : -2])
+            return
         for line in self._lines.feed(chunk):
             if line:
                 self._take(line)
@@ -47,6 +51,19 @@ class EventSplitter:
         if rest:
             self._take(rest)
         yield from self._event()
+
+    def _is_alone(self, chunk: bytes) -> bool:
+        """Whether these bytes are one event of one line, and begin where nothing is left of others.
+
+        Nearly every token comes like this; read line by line it costs three times as much.
+        """
+        return (
+            chunk.endswith(b"\n\n")
+            and chunk.count(b"\n") == 2
+            and b"\r" not in chunk
+            and not (self._at_start or self._data or self._name or self._lines.is_inside)
+            and len(chunk) <= self._max
+        )
 
     def _event(self) -> Iterator[ServerSentEvent]:
         if self._data:
