@@ -27,8 +27,9 @@ THREADS: Final = 32
 FILES_AT_A_TIME: Final = 4
 """The SDK has a whole file in memory while it sends it."""
 TIMEOUT: Final = Timeout(connect=3, read=10)
-RETRIES: Final = Retry(total=2, backoff_factor=0.2, status_forcelist=(502, 503, 504), raise_on_status=False)
-"""Every request here may be repeated: content never changes under its key."""
+RETRIES: Final = Retry(total=2, backoff_factor=0.2, status_forcelist=(500, 502, 503, 504), raise_on_status=False)
+"""Every request here may be repeated: content never changes under its key. 500 is S3's `InternalError`, to be tried
+again; `rclone serve s3` answers it now and then when one key is written twice at once."""
 
 _log = structlog.get_logger(__name__)
 _Result = TypeVar("_Result")
