@@ -105,7 +105,7 @@ def print_device(device: dict[str, Any]) -> None:  # JSON
         "Firmware": device["firmware"] or "never told",
         "Profile": device["profile"] or "the default",
         "Prompt": device["prompt"] or "the profile's",
-        "Model": device["model"] or "as the device asks, else the server's",
+        "Model": device["model"] or "the profile's, else as the device asks, else the server's",
         "Registered": ago(device["created_at"], now=now),
     }
     for name, text in facts.items():

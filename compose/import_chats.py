@@ -18,8 +18,8 @@ from compose.old_history import OldMessage, OldSession, open_history
 from compose.screen import Screen
 from shared.database.statements import chat_import as statements
 from shared.database.statements.keys import owner_named
-from shared.domain.commands import MODEL_PATTERN
 from shared.domain.ids import OwnerId, uuid7
+from shared.domain.models import MODEL_PATTERN
 from shared.redaction import redact_text
 from shared.settings import Settings
 

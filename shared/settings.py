@@ -27,10 +27,16 @@ from pydantic import (
 from pydantic_settings import BaseSettings, NoDecode, PydanticBaseSettingsSource, SettingsConfigDict
 from pydantic_settings import SettingsError as SourceError
 
-from shared.domain.commands import MODEL_PATTERN
 from shared.domain.dispense import DeviceProfile
+from shared.domain.models import MODEL_PATTERN
 from shared.providers_known import KNOWN
-from shared.settings_devices import buckets_and_owners, checked_buckets, checked_profiles, with_names
+from shared.settings_devices import (
+    buckets_and_owners,
+    check_models_of_profiles,
+    checked_buckets,
+    checked_profiles,
+    with_names,
+)
 from shared.settings_dialects import Access, Dialects, Price, check_jwt_secret
 from shared.settings_errors import sentence_for_unreadable, sentences_for
 from shared.settings_fallbacks import Fallbacks, check_fallbacks
@@ -263,6 +269,11 @@ class Settings(SettingsGroup):
     @model_validator(mode="after")
     def _fallbacks_can_be_called(self) -> "Settings":
         check_fallbacks(self.fallbacks, configured=self.configured_providers)
+        return self
+
+    @model_validator(mode="after")
+    def _models_of_profiles_can_be_called(self) -> "Settings":
+        check_models_of_profiles(self.profiles, configured=self.configured_providers)
         return self
 
     @field_validator("allowed_origins", "trusted_proxies", mode="before")

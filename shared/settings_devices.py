@@ -1,6 +1,7 @@
 """Settings about devices: which buckets they write to themselves, and what kinds of dispensers everybody may have."""
 
 import re
+from collections.abc import Collection, Mapping
 from typing import Any, Final, cast
 
 from shared.domain.dispense import BUILT_IN_REFERENCES, PROFILES, DeviceProfile
@@ -73,3 +74,17 @@ def checked_profiles(profiles: dict[str, DeviceProfile]) -> dict[str, DeviceProf
                 f" {', '.join(sorted(BUILT_IN_REFERENCES))}"
             )
     return profiles
+
+
+def check_models_of_profiles(profiles: Mapping[str, DeviceProfile], *, configured: Collection[str]) -> None:
+    """Refuse profiles whose photos nobody could be asked about.
+
+    Raises:
+        ValueError: with what to change.
+    """
+    for name, profile in profiles.items():
+        if profile.model is not None and profile.model.partition("/")[0] not in configured:
+            raise ValueError(
+                f"The profile {name} names the model {profile.model}, whose provider is not configured (configured:"
+                f" {', '.join(configured)})"
+            )

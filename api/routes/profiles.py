@@ -13,6 +13,7 @@ from api.routes.answers import PROBLEM, REFUSED
 from api.routes.jobs import NoParameters
 from api.scopes import Scope
 from api.services.profiles import KnownProfile, Origin
+from api.services.submit import resolve_model
 from shared.domain.dispense import DeviceProfile, ProfileName
 from shared.domain.errors import InvalidRequest, NotFound
 
@@ -86,6 +87,7 @@ async def put_profile(
     profile = _profile(name, document)
     if profile.prompt is not None and await front.prompts.find(caller.owner_id, profile.prompt) is None:
         raise InvalidRequest(f"there is no prompt {profile.prompt}: see /v2/prompts", field="prompt")
+    resolve_model(front, profile.model)
     known, is_new = await front.profiles.put(caller.owner_id, profile)
     if not is_new:
         response.status_code = 200

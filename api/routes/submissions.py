@@ -20,8 +20,7 @@ from api.routes.job_models import AcceptedModel, JobModel
 from api.scopes import Scope
 from api.services.images import store_image
 from api.services.room import check_room
-from api.services.submit import NO_IMAGES, prepare, resolve_model
-from api.services.vision import resolve_vision
+from api.services.submit import NO_IMAGES, prepare, resolve_photo
 from shared.domain.commands import Submission, SubmitJob, SubmitVision
 from shared.domain.errors import InvalidRequest, UnsupportedMediaType
 from shared.domain.jobs import QUEUE_OF, Kind
@@ -155,9 +154,8 @@ async def _photo_command(
         )
     query = PhotoQuery.read(request.query_params)
     asked = query.command(UUID(int=0)).input  # whatever can be refused is refused before anything is stored
-    resolve_model(front, query.model)
     with named_as_parameters():
-        await resolve_vision(front, caller, asked)
+        await resolve_photo(front, caller, asked, model=query.model)
     content = await read_body(request, limit=front.settings.limits.image_bytes)
     await check_room(front, caller.owner_id, QUEUE_OF[Kind.VISION])
     image = await store_image(front, caller.owner_id, content, field="body")

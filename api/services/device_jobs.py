@@ -12,9 +12,8 @@ from api.front import Front
 from api.services.devices import CallingDevice
 from api.services.images import store_image
 from api.services.room import check_room
-from api.services.submit import prepare, resolve_model
+from api.services.submit import prepare, resolve_photo
 from api.services.touches import touch_key
-from api.services.vision import resolve_vision
 from api.services.watch import no_such_job, placed
 from shared.database.statements.device_jobs import job_with_key
 from shared.database.statements.images import image_with_content
@@ -46,7 +45,7 @@ async def prepare_photo(
 
     Raises:
         InvalidRequest: if the content is not an image, or the device's model is not configured.
-        Conflict: if there is no profile or prompt (any more) as the device names.
+        Conflict: if there is no profile, prompt or model (any more) as the device or its profile names.
         IdempotencyKeyReused: if the key was used for another photo.
         QuotaExceeded: if too many of the owner's jobs are waiting.
         Unavailable: if the object store or the database is away.
@@ -90,8 +89,7 @@ async def _store(front: Front, caller: Caller, device: CallingDevice, content: b
     known = await front.queries.rows(image_with_content(device.owner_id, hashlib.sha256(content).digest()))
     if known:
         return known[0].id
-    resolve_model(front, device.model)
-    await resolve_vision(front, caller, _NO_IMAGE)
+    await resolve_photo(front, caller, _NO_IMAGE, model=None)
     await check_room(front, device.owner_id, QUEUE_OF[Kind.VISION])
     if key is not None and await front.queries.rows(job_with_key(device.owner_id, key)):
         raise IdempotencyKeyReused("the key was used for another photo", field="Idempotency-Key")

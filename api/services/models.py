@@ -16,9 +16,8 @@ import msgspec
 from api.services.refreshes import Refresh, Refreshes
 from shared.database.queries import AnyRow, Queries
 from shared.database.statements.provider_lists import every_list
-from shared.domain.commands import MODEL_PATTERN
 from shared.domain.errors import InvalidRequest
-from shared.domain.models import NOTHING_KNOWN, Abilities, ListedModel, in_common
+from shared.domain.models import MODEL_PATTERN, NOTHING_KNOWN, Abilities, ListedModel, in_common
 from shared.model_facts import abilities_of
 from shared.providers_known import DEMO, about
 

@@ -61,14 +61,14 @@ class ProfileStore:
         if name in PROFILES:
             return KnownProfile(profile=PROFILES[name], origin=Origin.BUILT_IN)
         for row in await self._queries.rows(statements.own_profile(owner_id, name)):
-            return _own(row)
+            return own_profile(row)
         if name in self._configured:
             return KnownProfile(profile=self._configured[name], origin=Origin.CONFIGURED)
         return None
 
     async def every(self, owner_id: OwnerId) -> list[KnownProfile]:
         """Return all that an owner may use: their own, the configured, the built-in ones. Raises as `find`."""
-        known = [_own(row) for row in await self._queries.rows(statements.own_profiles(owner_id))]
+        known = [own_profile(row) for row in await self._queries.rows(statements.own_profiles(owner_id))]
         taken = {own.profile.name for own in known}
         for profiles, origin in ((self._configured, Origin.CONFIGURED), (PROFILES, Origin.BUILT_IN)):
             known += [
@@ -91,7 +91,7 @@ class ProfileStore:
             raise Conflict(f"{name} is in this server's configuration: choose another name", field="name")
         document = profile.model_dump(mode="json")
         [row] = await self._queries.rows(statements.stored_profile(owner_id, name, document))
-        return _own(row), row.is_new
+        return own_profile(row), row.is_new
 
     async def remove(self, owner_id: OwnerId, name: str) -> None:
         """Delete an owner's own profile.
@@ -114,7 +114,12 @@ class ProfileStore:
         raise NotFound("You have no profile of this name.")
 
 
-def _own(row: Row[Any]) -> KnownProfile:  # Any: the columns of statements.profiles
+def own_profile(row: Row[Any]) -> KnownProfile:  # Any: the columns of statements.profiles
+    """Return an owner's own profile as its row has it.
+
+    Raises:
+        Conflict: if it is refused by the rules of today.
+    """
     try:
         profile = DeviceProfile.model_validate(row.document)
     except ValidationError as error:

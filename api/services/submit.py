@@ -12,7 +12,7 @@ from api.auth import Caller
 from api.front import Front
 from api.services.images import image_of
 from api.services.quotas import CLIENT_NAME, Payer
-from api.services.vision import resolve_vision
+from api.services.vision import default_model, resolve_vision
 from shared.database.submissions import Draft, Inserted, NewJob
 from shared.domain.commands import (
     ChatInput,
@@ -34,6 +34,7 @@ from shared.domain.commands import (
     TurnTask,
     UploadTask,
     VideoInput,
+    VisionInput,
     VisionTask,
 )
 from shared.domain.errors import InvalidRequest, NotFound
@@ -103,12 +104,14 @@ async def prepare(
     kind = Kind(command.kind)
     if command.model is None and isinstance(command, SubmitImage | SubmitVideo):
         raise InvalidRequest("name the model that is to make it: the server's default one talks", field="model")
-    model = resolve_model(front, command.model or (caller.device.model if caller.device else None))
+    if isinstance(command, SubmitVision):
+        model, task = await resolve_photo(front, caller, command.input, model=command.model)
+    else:
+        model, task = resolve_model(front, command.model), command.input
     deadline = _deadline(command, kind)
     _check_remote(front, command)
     await _check_images(front, caller, command, known_images)
     await _check_maker(front, command, model)
-    task = await resolve_vision(front, caller, command.input) if isinstance(command, SubmitVision) else command.input
     spec = JobSpec(kind=kind, model=model, input=task, parameters=command.parameters)
     spec, draft = await metered(front, caller, spec, client=client, input_tokens=_input_tokens(spec))
     return NewJob(
@@ -141,9 +144,15 @@ async def metered(
     Raises:
         TokensSpent: if a quota does not suffice.
     """
-    payer = payer_of(caller, client)
+    return await metered_for(front, payer_of(caller, client), spec, input_tokens=input_tokens)
+
+
+async def metered_for(
+    front: Front, payer: Payer, spec: JobSpec, *, input_tokens: int | None = None
+) -> tuple[JobSpec, Draft | None]:
+    """Do so for a payer; without `input_tokens` they are estimated. Raises as `metered`."""
     parameters = spec.parameters
-    sent = input_tokens + _parameter_tokens(parameters)
+    sent = (_input_tokens(spec) if input_tokens is None else input_tokens) + _parameter_tokens(parameters)
     draft = await front.quotas.draft(payer, input_tokens=sent, max_output_tokens=parameters.max_output_tokens)
     if draft is None:
         return spec, None
@@ -183,6 +192,21 @@ async def accept(front: Front, new: NewJob, *, before_ring: Callable[[], Awaitab
     else:
         front.ringer.nudge(new.queue)
     return inserted
+
+
+async def resolve_photo(
+    front: Front, caller: Caller, asked: VisionInput, *, model: str | None
+) -> tuple[str, VisionTask]:
+    """Return who is asked about a photo, and what: as the request says, or the device, its profile, the server.
+
+    Raises:
+        InvalidRequest: if there is no model, profile or prompt as the request names; `field` says which.
+        Conflict: if the device or its profile names what is not there (any more).
+    """
+    named = model or (caller.device.model if caller.device else None)
+    chosen = resolve_model(front, named)
+    task = await resolve_vision(front, caller, asked)
+    return chosen if named else default_model(front, task), task
 
 
 def resolve_model(front: Front, model: str | None) -> str:

@@ -49,6 +49,23 @@ async def resolve_vision(front: Front, caller: Caller, asked: VisionInput) -> Vi
     )
 
 
+def default_model(front: Front, task: VisionTask) -> str:
+    """Return who is asked about a photo where neither the request nor the device says.
+
+    Raises:
+        Conflict: if the profile names a model of a provider that is not configured (any more).
+    """
+    model = task.envelope.model if task.envelope else None
+    if model is None:
+        return front.settings.default_model
+    if model.partition("/")[0] in front.settings.configured_providers:
+        return model
+    raise Conflict(
+        f"The model {model} of the profile {task.profile} is of a provider that is not configured on this server: give"
+        " the profile another one."
+    )
+
+
 async def _profile(front: Front, caller: Caller, asked: VisionInput) -> DeviceProfile:
     of_device = caller.device.profile if caller.device else None
     name = asked.profile or of_device or DEFAULT_PROFILE

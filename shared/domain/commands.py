@@ -13,6 +13,7 @@ from shared.domain.dispense import DEFAULT_PROFILE, DEFAULT_PROMPT, AnswerForm, 
 from shared.domain.dispense import PromptRef as PromptReference
 from shared.domain.dispense import PromptText as PromptWords
 from shared.domain.jobs import MAX_TIMEOUT, Kind, OnDisconnect
+from shared.domain.models import ModelRef
 from shared.domain.remote import MAX_REMOTE, RemoteUrl
 
 MAX_INLINE_IMAGE_BYTES: Final = 256 * 1024
@@ -25,10 +26,6 @@ MAX_WISH_CHARS: Final = 32_000
 MAX_INPUT_IMAGES: Final = 16
 MAX_IMAGES: Final = 10
 """Of one job."""
-
-MODEL_PATTERN: Final = r"^[a-z0-9][a-z0-9_-]{0,39}/[^\s\x00-\x1f\x7f]{1,200}$"
-ModelRef: TypeAlias = Annotated[str, StringConstraints(pattern=MODEL_PATTERN)]
-"""`provider/model`; the model part may itself contain slashes and colons."""
 
 
 class Command(BaseModel):

@@ -1,9 +1,14 @@
 """What providers offer: the models they list, as workers hear of them and the front shows them."""
 
 from collections.abc import Sequence
-from typing import Final, Literal, Self, TypeAlias
+from typing import Annotated, Final, Literal, Self, TypeAlias
 
 import msgspec
+from pydantic import StringConstraints
+
+MODEL_PATTERN: Final = r"^[a-z0-9][a-z0-9_-]{0,39}/[^\s\x00-\x1f\x7f]{1,200}$"
+ModelRef: TypeAlias = Annotated[str, StringConstraints(pattern=MODEL_PATTERN)]
+"""`provider/model`; the model part may itself contain slashes and colons."""
 
 REFRESH_MODELS: Final = "smartsip.refresh_models"
 """Name of the Celery task that asks one provider for its models; its argument is the provider's name."""

@@ -8,9 +8,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from shared.domain.commands import MODEL_PATTERN
 from shared.domain.errors import ProviderError
-from shared.domain.models import Abilities, ListedModel
+from shared.domain.models import MODEL_PATTERN, Abilities, ListedModel
 from workers.providers.gemini.provider import LISTING as GEMINIS
 from workers.providers.listed_abilities import abilities_said
 from workers.providers.model_lists import MAX_ALIASES, MAX_MODELS, USUAL, Listing, next_page, read_list

@@ -340,6 +340,10 @@ def test_the_examples_in_the_settings_own_words_work(around: Surroundings) -> No
             "The profile kettle names the prompt mine, which is not everybody's: choose one of smartsip, smartsip@1,"
             " smartsip@2.",
         ),
+        (
+            ("kettle:", "kettle:\n    model: mylab/gpt-4o"),
+            "The profile kettle names the model mylab/gpt-4o, whose provider is not configured (configured: demo).",
+        ),
     ],
 )
 def test_a_profile_that_cannot_be_used_is_a_sentence_that_names_it_and_its_field(

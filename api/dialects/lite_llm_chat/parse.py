@@ -13,8 +13,9 @@ from pydantic import BaseModel, ValidationError
 
 from api.dialects.lite_llm_chat.wire import ChatMessage, ChatRequest, NewSession, Options, SessionChange
 from shared.domain.chats import MAX_MEDIA, MediaKind
-from shared.domain.commands import MODEL_PATTERN, Parameters
+from shared.domain.commands import Parameters
 from shared.domain.errors import InvalidRequest
+from shared.domain.models import MODEL_PATTERN
 
 MAX_FAULTS: Final = 20
 MAX_TITLE_CHARS: Final = 255

@@ -12,8 +12,9 @@ from pydantic import BaseModel, ValidationError
 
 from api.dialects.llm_backend_api.wire import Credentials, NewConversation, Question
 from api.plain_json import check_text
-from shared.domain.commands import MAX_TEXT_CHARS, MODEL_PATTERN
+from shared.domain.commands import MAX_TEXT_CHARS
 from shared.domain.errors import MalformedRequest, PayloadTooLarge
+from shared.domain.models import MODEL_PATTERN
 
 MAX_TITLE_CHARS: Final = 255
 MAX_KEY_CHARS: Final = 1000

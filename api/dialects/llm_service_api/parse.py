@@ -9,8 +9,9 @@ from pydantic import BaseModel, ValidationError
 
 from api.dialects.llm_service_api.wire import ChatRequest, Login, SessionWanted, check_session_id
 from api.plain_json import check_text
-from shared.domain.commands import MODEL_PATTERN, Parameters
+from shared.domain.commands import Parameters
 from shared.domain.errors import InvalidRequest
+from shared.domain.models import MODEL_PATTERN
 
 MAX_FAULTS: Final = 20
 LEAST_TOP_P: Final = 1e-6

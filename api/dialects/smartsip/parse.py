@@ -10,8 +10,8 @@ from dataclasses import dataclass
 from typing import Final
 from urllib.parse import unquote
 
-from shared.domain.commands import MODEL_PATTERN
 from shared.domain.errors import MalformedRequest
+from shared.domain.models import MODEL_PATTERN
 
 DEFAULT_LLM_TYPE: Final = "openai"
 DEFAULT_MODEL: Final = "gpt-4o"

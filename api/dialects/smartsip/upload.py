@@ -34,7 +34,7 @@ async def command_for(front: Front, caller: Caller, query: UploadQuery, *, until
     image_id = await photo_called(front, caller, query.image_name, bucket=front.settings.firmware_bucket)
     command = SubmitVision(
         kind="vision",
-        model=_model(front, caller, query),
+        model=await _model(front, caller, query),
         input=VisionInput(image=StoredImage(id=image_id)),
         timeout_s=front.settings.clocks.firmware_give_up.total_seconds(),
     )
@@ -53,15 +53,21 @@ async def command_for(front: Front, caller: Caller, query: UploadQuery, *, until
     return msgspec.convert(ending.reply.result, Dispense)
 
 
-def _model(front: Front, caller: Caller, query: UploadQuery) -> str | None:
-    """Return the model to ask for; None is the device's own or, where it has none, the server's default.
+async def _model(front: Front, caller: Caller, query: UploadQuery) -> str | None:
+    """Return the model to ask for; None is the device's own, its profile's, or the server's default.
 
     What is compiled into a device cannot be changed: it counts only where nothing was said here, and where the provider
     it names is configured.
     """
-    if caller.device is not None and caller.device.model is not None:
+    if query.llm_type not in front.settings.configured_providers:
         return None
-    return query.model if query.llm_type in front.settings.configured_providers else None
+    device = caller.device
+    if device is None:
+        return query.model
+    if device.model is not None:
+        return None
+    profile = await front.profiles.find(device.owner_id, device.profile) if device.profile else None
+    return None if profile is not None and profile.model is not None else query.model
 
 
 def _age(ending: Ending) -> timedelta:

@@ -12,6 +12,7 @@ from pydantic import BaseModel, ConfigDict, Field, StringConstraints, Validation
 from pydantic_core import InitErrorDetails, PydanticCustomError
 
 from shared.domain.dispense.prompt import PromptRef
+from shared.domain.models import ModelRef
 
 CHILD_LIMIT_C: Final = 40
 """Water for a child is never hotter than this, as executed."""
@@ -71,6 +72,8 @@ class DeviceProfile(_Facts):
     """The protocol between the device's two boards, where its frames are to be shown with a command."""
     prompt: PromptRef | None = None
     """What its photos are asked, where neither the request nor the device says."""
+    model: ModelRef | None = None
+    """Who is asked about them, likewise."""
     source: Annotated[str, StringConstraints(max_length=2000, pattern=r"^[^\x00]*$")] = ""
     """Where these facts are from."""
 

@@ -6,7 +6,7 @@ from datetime import timedelta
 from uuid import UUID
 
 import pytest
-from sqlalchemy import func, literal, select, update
+from sqlalchemy import func, insert, literal, select, update
 
 from shared.database.statements.photo_names import name_for_image
 from shared.database.tables import device_profile, image, image_name, job, touch
@@ -111,6 +111,17 @@ async def test_without_a_model_of_its_own_a_device_asks_for_the_one_compiled_in(
     answering = asyncio.create_task(runner.answer_next())
     await device.touch(NAME, photo(), llm_type="demo", model="compiled-in")
     assert payload_of(await answering)["model"] == "demo/compiled-in"
+
+
+async def test_what_its_profile_says_comes_before_the_model_compiled_in(api: Served, runner: PhotoRunner):
+    attic = await new_device(api, owner_name="anna", profile="small-cups")
+    profile = SMARTSIP_V01.model_copy(update={"name": "small-cups", "model": "demo/of-profile"})
+    row = {"owner_id": attic.owner_id, "name": profile.name, "document": profile.model_dump(mode="json")}
+    async with api.front.queries.transaction() as connection:
+        await connection.execute(insert(device_profile).values(row))
+    answering = asyncio.create_task(runner.answer_next())
+    await fielded(api, attic).touch(NAME, photo(), llm_type="demo", model="compiled-in")
+    assert payload_of(await answering)["model"] == "demo/of-profile"
 
 
 async def test_asking_about_the_same_photo_within_a_minute_is_one_job(

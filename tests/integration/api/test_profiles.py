@@ -43,6 +43,8 @@ NOT_SAFE: list[tuple[dict[str, Any], str]] = [
     ({"prompt": "nobody-wrote-it"}, "prompt"),
     ({"prompt": "smartsip@9"}, "prompt"),
     ({"prompt": "../x"}, "prompt"),
+    ({"model": "nobody/gpt-4o"}, "model"),
+    ({"model": "gpt-4o"}, "model"),
     ({"name": "pot"}, "name"),
     ({"name": 1}, "name"),
     ({"origin": "own"}, "origin"),

@@ -1,4 +1,4 @@
-"""Which profile and prompt a photo gets: the request's, the device's, the profile's, the server's, in this order."""
+"""Which profile, prompt and model a photo gets: as the request, the device, the profile, the server says, in order."""
 
 from collections.abc import AsyncIterator, Generator
 from contextlib import contextmanager
@@ -6,10 +6,12 @@ from typing import Any
 
 import psycopg
 import pytest
+from psycopg.types.json import Jsonb
 from sqlalchemy import event
 
 from api.auth import Caller, caller_with
 from api.scopes import Scope
+from api.services.submit import resolve_photo
 from api.services.vision import resolve_vision
 from shared.domain.commands import VisionInput
 from shared.domain.dispense import SMARTSIP_V01, DeviceProfile
@@ -23,6 +25,7 @@ from tests.quick_settings import ADMIN_TOKEN
 from tests.served import Served, served
 
 INLINE = {"data": "aGVsbG8="}
+ANY_PHOTO = VisionInput.model_validate({"image": INLINE})
 KETTLE_WHOLE = DeviceProfile.model_validate(KETTLE | {"name": "kettle"})
 
 
@@ -42,8 +45,10 @@ async def caller_of(api: Served, token: str = ADMIN_TOKEN) -> Caller:
     return caller
 
 
-async def device(api: Served, *, profile: str | None = None, prompt: str | None = None) -> Caller:
-    return await caller_of(api, (await new_device(api, profile=profile, prompt=prompt)).token)
+async def device(
+    api: Served, *, profile: str | None = None, prompt: str | None = None, model: str | None = None
+) -> Caller:
+    return await caller_of(api, (await new_device(api, profile=profile, prompt=prompt, model=model)).token)
 
 
 async def resolved(api: Served, caller: Caller, **asked: str) -> dict[str, Any]:
@@ -96,6 +101,24 @@ async def test_the_nearest_choice_wins(api: Served):
     ]
     for caller, asked, task in cases:
         assert await resolved(api, caller, **asked) == task, (caller.name, asked)
+
+
+async def test_the_nearest_model_wins(api: Served, settings: Settings):
+    await api.client.put("/v2/profiles/teapot", json=KETTLE | {"model": "demo/of-profile"})
+    anybody, by_profile = await caller_of(api), await device(api, profile="teapot")
+    chosen = await device(api, profile="teapot", model="demo/of-device")
+    cases: list[tuple[Caller, str | None, str | None, str]] = [
+        (anybody, None, None, settings.default_model),
+        (anybody, None, "teapot", "demo/of-profile"),
+        (anybody, "demo/asked", "teapot", "demo/asked"),
+        (by_profile, None, None, "demo/of-profile"),
+        (by_profile, None, "kettle", settings.default_model),
+        (chosen, None, None, "demo/of-device"),
+        (chosen, "demo/asked", None, "demo/asked"),
+    ]
+    for caller, model, profile, expected in cases:
+        wish = VisionInput.model_validate({"image": INLINE, "profile": profile})
+        assert (await resolve_photo(api.front, caller, wish, model=model))[0] == expected, (caller.name, model, profile)
 
 
 async def test_what_is_built_in_costs_no_query_and_everything_else_one(api: Served):
@@ -162,19 +185,27 @@ async def test_a_bare_photo_with_a_name_that_leads_nowhere_is_not_stored(api: Se
     assert (await api.client.get("/v2/images")).json()["images"] == []
 
 
-async def test_a_device_whose_profile_or_prompt_is_gone_is_refused_and_gets_no_other(api: Served):
+async def test_a_device_whose_profile_prompt_or_provider_is_gone_is_refused_and_gets_no_other(api: Served):
     gone = await device(api, profile="pot")
     mute = await device(api, prompt="pot")
     teapot = await device(api, profile="teapot")
+    unreachable = await device(api, profile="kettle")
     with psycopg.connect(api.front.settings.database.conninfo, autocommit=True) as connection:
         connection.execute("delete from prompt where name = 'tea'")
+        change = "update device_profile set document = document || %s where name = 'kettle'"
+        connection.execute(change, [Jsonb({"model": "gone/gpt-4o"})])
     for caller, detail in (
         (gone, "The profile pot of this device does not exist any more: give the device another one."),
         (mute, "The prompt pot of this device does not exist any more: give it another one."),
         (teapot, "The prompt tea@1 of the profile teapot does not exist any more: give it another one."),
+        (
+            unreachable,
+            "The model gone/gpt-4o of the profile kettle is of a provider that is not configured on this server: give"
+            " the profile another one.",
+        ),
     ):
         with pytest.raises(Conflict) as refused:
-            await resolved(api, caller)
+            await resolve_photo(api.front, caller, ANY_PHOTO, model=None)
         assert str(refused.value) == detail
 
 
