@@ -9,7 +9,8 @@ from sqlalchemy import create_engine, text
 from sqlalchemy.pool import NullPool
 
 from shared.database.migrate import newest_revision, upgrade
-from shared.database.tables import STATE_CODES, metadata
+from shared.database.schema import metadata
+from shared.database.tables import STATE_CODES
 from shared.domain.ids import LOCAL_OWNER
 from shared.domain.jobs import State
 from tests.stack import TestStack, administer, database_named, sqlalchemy_url

@@ -3,7 +3,7 @@
 from alembic import context
 from sqlalchemy import Connection
 
-from shared.database.tables import metadata
+from shared.database.schema import metadata
 
 connection = context.config.attributes.get("connection")
 if not isinstance(connection, Connection):

@@ -6,7 +6,7 @@ from datetime import datetime
 from typing import Any, Final, TypeAlias
 from uuid import UUID
 
-from sqlalchemy import ColumnElement, Select, Update, and_, cast, literal, or_, select, true, update
+from sqlalchemy import ColumnElement, Select, Update, and_, cast, func, literal, or_, select, true, update
 from sqlalchemy.dialects.postgresql import ARRAY, JSONB
 from sqlalchemy.types import Text
 
@@ -67,6 +67,17 @@ def photos_page(owner_id: int, wanted: PhotoFilter, *, after: UUID | None, limit
     if after is not None:
         statement = statement.where(image.c.id < after)
     return statement.where(*_conditions(owner_id, wanted)).order_by(image.c.id.desc()).limit(limit)
+
+
+def selected_photos(owner_id: int, wanted: PhotoFilter, *, limit: int, at_random: bool) -> Rows:
+    """The ids of an owner's photos, newest first; or `at_random`, which is always the same of the same photos."""
+    order = func.md5(cast(image.c.id, Text)) if at_random else image.c.id.desc()
+    return (
+        select(image.c.id)
+        .where(image.c.owner_id == owner_id, *_conditions(owner_id, wanted))
+        .order_by(order)
+        .limit(limit)
+    )
 
 
 def names_of_photo(owner_id: int, image_id: UUID, *, limit: int) -> Rows:
