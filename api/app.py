@@ -23,6 +23,7 @@ from api.front import Front, open_front
 from api.middleware import add_middleware
 from api.routes import ROUTERS, media
 from api.routes.submissions import COMMAND_SCHEMAS
+from api.services.batches.pump import pump_batches
 from shared.adapters.redis_epoch import RedisEpoch
 from shared.database.sweep import Sweep
 from shared.ending import end
@@ -34,6 +35,7 @@ TAGS: Final = [
     {"name": "chats", "description": "Conversations that are kept: say something, have it answered, look back."},
     {"name": "images", "description": "Photos that jobs refer to."},
     {"name": "media", "description": "Videos and audio files that messages refer to."},
+    {"name": "batches", "description": "Stored photos through other models and prompts: run, watch, compare."},
     {"name": "devices", "description": "Dispensers: register, claim, rotate, revoke; and what a device itself asks."},
     {"name": "profiles", "description": "What a kind of dispenser can do and may do."},
     {"name": "prompts", "description": "What a model is asked about a photo, in versions."},
@@ -106,11 +108,12 @@ def _lifespan_with(settings: Settings) -> Callable[[FastAPI], contextlib.Abstrac
             app.state.front = front
             with _draining_on_signals(front):
                 sweeping = asyncio.create_task(_sweep_forever(front), name="sweep")
+                pumping = asyncio.create_task(pump_batches(front), name="batches")
                 try:
                     yield
                 finally:
                     front.hub.drain()
-                    await end(sweeping)
+                    await end(sweeping, pumping)
 
     return lifespan
 

@@ -27,6 +27,8 @@ class Clocks(SettingsGroup):
     """How long a worker is believed alive after its last renewal."""
     renew_every: Seconds = timedelta(seconds=5)
     sweep_every: Seconds = timedelta(seconds=1)
+    batch_every: Seconds = timedelta(seconds=0.5)
+    """How often each batch is looked at: what has ended is counted, what comes next is handed out."""
     ring_again_after: Seconds = timedelta(seconds=30)
     """A queued job whose bell was not answered is rung again after this."""
     idle_look: Seconds = timedelta(seconds=2)
@@ -43,6 +45,8 @@ class Clocks(SettingsGroup):
     """How long Redis keeps the log of a silent attempt; the runner writes a lost log again."""
     ended_log_ttl: Seconds = timedelta(minutes=2)
     """How long Redis keeps a finished log, whose archive is in PostgreSQL."""
+    batch_log_ttl: Seconds = timedelta(seconds=5)
+    """The same for jobs of batches, which come by the thousand and are hardly ever followed."""
     send: Seconds = timedelta(seconds=15)
     """How long one write to a client may block before its stream is cut; it may resume."""
     provider_connect: Seconds = timedelta(seconds=5)

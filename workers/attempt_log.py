@@ -43,9 +43,12 @@ class AttemptLog:
     again. Used on one event loop only.
     """
 
-    def __init__(self, job_id: UUID, attempt: int, *, notify: Callable[["AttemptLog", bool], None]) -> None:
+    def __init__(
+        self, job_id: UUID, attempt: int, *, notify: Callable[["AttemptLog", bool], None], is_brief: bool = False
+    ) -> None:
         self.job_id = job_id
         self.attempt = attempt
+        self._is_brief = is_brief
         self._notify = notify  # (this log, whether it must not wait)
         self._entries: list[Entry] = []
         self._sent = 0  # entries the event log is known to hold and to have announced
@@ -112,7 +115,7 @@ class AttemptLog:
             size += _size(self._entries[upto].event)
             upto += 1
         self._in_flight = upto
-        return Append(self.job_id, self.attempt, self._sent + 1, self._entries[self._sent : upto])
+        return Append(self.job_id, self.attempt, self._sent + 1, self._entries[self._sent : upto], self._is_brief)
 
     def confirm(self) -> None:
         """Note that what was taken last is in the event log."""

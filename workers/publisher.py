@@ -41,9 +41,9 @@ class Publisher:
         self._pause_s = 0.0
         self._wrote_at = 0.0
 
-    def open(self, job_id: UUID, attempt: int) -> AttemptLog:
-        """Return the log of an attempt that begins."""
-        return AttemptLog(job_id, attempt, notify=self._notify)
+    def open(self, job_id: UUID, attempt: int, *, is_brief: bool = False) -> AttemptLog:
+        """Return the log of an attempt that begins; `is_brief` as in `Append`."""
+        return AttemptLog(job_id, attempt, notify=self._notify, is_brief=is_brief)
 
     def forget(self, log: AttemptLog) -> None:
         """Send nothing more of an attempt: it is not ours any more, or another will follow."""

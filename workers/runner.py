@@ -19,7 +19,7 @@ from shared.domain.commands import JobSpec
 from shared.domain.errors import SmartSipError, Unavailable
 from shared.domain.events import Entry, Restarted, Started, encode_reply, event_type, fold
 from shared.domain.ids import JobId, WorkerId
-from shared.domain.jobs import SOLO_AFTER_LOSSES, Kind
+from shared.domain.jobs import SOLO_AFTER_LOSSES, Kind, Queue
 from shared.ports.job_queue import Bell
 from workers.attempt_log import AttemptLog
 from workers.charges import charge_of
@@ -102,7 +102,7 @@ class Runner:
         return None
 
     async def _attempt(self, running: Running, claim: Claim, worker_id: WorkerId) -> None:
-        log = self._publisher.open(claim.id, claim.fence)
+        log = self._publisher.open(claim.id, claim.fence, is_brief=claim.queue is Queue.BATCH)
         outcome: Outcome | None = None
         try:
             outcome = await self._outcome(running, claim, log)

@@ -5,6 +5,8 @@ from typing import Final
 from fastapi import APIRouter
 
 from api.routes import (
+    batch_reports,
+    batches,
     chats,
     device_jobs,
     devices,
@@ -20,6 +22,7 @@ from api.routes import (
     metrics,
     models,
     profiles,
+    promotions,
     prompts,
     providers,
     quotas,
@@ -42,8 +45,11 @@ ROUTERS: Final[tuple[APIRouter, ...]] = (
     devices.router,
     profiles.router,
     prompts.router,
+    promotions.router,
+    batch_reports.router,
     image_library.router,
     images.router,
+    batches.router,
     media.router,
     providers.router,
     models.router,

@@ -100,8 +100,8 @@ class LinkQuery(Model):
     expires_s: Annotated[int, Field(ge=60, le=7 * 24 * 3600, description="Seconds")] = 3600
 
 
-class ImagesQuery(Model):
-    """Which images to list. What is said about findings must all be true of one finding."""
+class PhotoQuery(Model):
+    """Which images are meant. What is said about findings must all be true of one finding."""
 
     device: Annotated[
         Annotated[str, AfterValidator(_is_a_device)] | None, Field(description="A device's id, or `none`.")
@@ -123,8 +123,6 @@ class ImagesQuery(Model):
     prompt: Annotated[Words | None, Field(description="A name, of any version, or `name@version`.")] = None
     min_volume: Annotated[int | None, Field(ge=0, le=MAX_VOLUME_ML, description="Millilitres")] = None
     max_volume: Annotated[int | None, Field(ge=0, le=MAX_VOLUME_ML, description="Millilitres")] = None
-    limit: Annotated[int, Field(ge=1, le=100)] = 50
-    cursor: Annotated[UUID | None, Field(description="`next` of the page before")] = None
 
     def wanted(self) -> PhotoFilter:
         """Return the filter.
@@ -158,6 +156,13 @@ class ImagesQuery(Model):
                 max_volume=self.max_volume,
             ),
         )
+
+
+class ImagesQuery(PhotoQuery):
+    """Which images to list. What is said about findings must all be true of one finding."""
+
+    limit: Annotated[int, Field(ge=1, le=100)] = 50
+    cursor: Annotated[UUID | None, Field(description="`next` of the page before")] = None
 
 
 class ImageChange(Model):

@@ -1,7 +1,8 @@
 """Deleting photos with everything that came of them.
 
 Jobs are stopped first, because one that runs could write again what is removed. Objects go before rows: what fails
-half-way is found again under its id, and asking again finishes it.
+half-way is found again under its id, and asking again finishes it. What batches found in a photo goes with it; its
+items count as deleted.
 """
 
 import asyncio
@@ -14,6 +15,7 @@ from api.front import Front
 from api.services.cancel import cancel
 from api.services.images import ImageView, image_of, no_such_image
 from shared.database.statements import image_jobs as statements
+from shared.database.statements.batches import ERASE_PHOTO, LOCK_BATCHES_OF_PHOTO
 from shared.domain.errors import Conflict, NotFound, Unavailable
 from shared.domain.ids import JobId, OwnerId
 from shared.domain.image_keys import every_key
@@ -70,6 +72,9 @@ async def _remove_rows(front: Front, owner_id: OwnerId, image_id: UUID) -> dict[
         if any(row.state in statements.ACTIVE_CODES for row in about):
             raise job_goes_on()
         attempts = {row.id: row.fence for row in about}
+        of_photo = {"owner_id": owner_id, "image_id": image_id}
+        await connection.execute(LOCK_BATCHES_OF_PHOTO, of_photo)
+        await connection.execute(ERASE_PHOTO, of_photo)
         for statement in statements.removal(owner_id, image_id, list(attempts)):
             await connection.execute(statement)
     return attempts

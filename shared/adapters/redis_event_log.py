@@ -76,6 +76,7 @@ class RedisEventLog:
         self._prefix = prefix
         self._ttl_ms = _milliseconds(clocks.log_ttl)
         self._ended_ttl_ms = _milliseconds(clocks.ended_log_ttl)
+        self._brief_ttl_ms = _milliseconds(clocks.batch_log_ttl)
         # redis-py types a script's answer as unknown; it is what the script returns.
         self._script = cast("Callable[..., Awaitable[list[int]]]", client.register_script(_APPEND))
 
@@ -124,12 +125,17 @@ class RedisEventLog:
         entries = append.entries
         yield channel(self._prefix, append.job_id)
         yield append.first_seq - 1
-        yield self._ended_ttl_ms if entries and entries[-1].is_terminal else self._ttl_ms
+        yield self._ttl(append)
         yield int(replace)
         yield len(entries)
         yield announce_from - append.first_seq + 1
         for entry in entries:
             yield encode_entry(entry)
+
+    def _ttl(self, append: Append) -> int:
+        if not append.entries or not append.entries[-1].is_terminal:
+            return self._ttl_ms
+        return self._brief_ttl_ms if append.is_brief else self._ended_ttl_ms
 
 
 def _milliseconds(duration: timedelta) -> int:

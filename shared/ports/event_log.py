@@ -10,12 +10,16 @@ from shared.domain.events import Entry
 
 
 class Append(msgspec.Struct, frozen=True):
-    """Entries to append to one attempt's log: those at positions `first_seq` … of (`job_id`, `attempt`)."""
+    """Entries to append to one attempt's log: those at positions `first_seq` … of (`job_id`, `attempt`).
+
+    Where `is_brief`, the log is kept but a moment once it has its end.
+    """
 
     job_id: UUID
     attempt: int
     first_seq: int
     entries: Sequence[Entry]
+    is_brief: bool = False
 
 
 class EventLog(Protocol):

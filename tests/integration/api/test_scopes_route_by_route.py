@@ -40,6 +40,10 @@ JOBS: Final = (
     *("DELETE /v2/chats/{chat_id}", "POST /v2/chats/{chat_id}/stop", "GET /v2/chats/{chat_id}/messages"),
     *("POST /v2/chats/{chat_id}/messages", "DELETE /v2/chats/{chat_id}/messages/{message_id}"),
     "POST /v2/chats/{chat_id}/messages/{message_id}/regenerate",
+    *("POST /v2/batches", "GET /v2/batches"),
+    *(f"{method} /v2/batches/{{batch_id}}" for method in ("GET", "PATCH", "DELETE")),
+    *(f"POST /v2/batches/{{batch_id}}/{what}" for what in ("pause", "resume", "cancel", "retry", "variants")),
+    *(f"GET /v2/batches/{{batch_id}}/{what}" for what in ("events", "items", "report")),
     *("POST /v1/ask", "GET /v1/client/info"),
     *("POST /v1/chat/completions", "POST /v1/images/generations", "GET /v1/models", "GET /v1/models/{model:path}"),
     *("POST /api/conversations/create", "GET /api/conversations/history/{conversation_id}"),
@@ -69,10 +73,12 @@ DEVICES: Final = (
     *("POST /v2/devices/{device_id}/rotate", "POST /v2/devices/{device_id}/claim", "DELETE /v2/devices/{device_id}"),
     *("PUT /v2/profiles/{name}", "DELETE /v2/profiles/{name}"),
     *("POST /v2/prompts/{name}", "DELETE /v2/prompts/{name}"),
+    *("POST /v2/batches/{batch_id}/promotions", "POST /v2/promotions/{promotion_id}/revert"),
 )
 DEVICES_OR_JOBS: Final = (
     *("GET /v2/profiles", "GET /v2/profiles/{name}"),
     *("GET /v2/prompts", "GET /v2/prompts/{name}", "GET /v2/prompts/{name}/{version}"),
+    *("GET /v2/promotions", "GET /v2/promotions/{promotion_id}"),
 )
 OF_A_DEVICE: Final = (
     *("GET /v2/devices/me", "POST /v2/devices/me/jobs", "GET /v2/devices/me/jobs/{job_id}"),

@@ -17,7 +17,7 @@ from shared.domain.errors import (
     StreamIncomplete,
 )
 from shared.domain.events import Text
-from shared.domain.jobs import Kind
+from shared.domain.jobs import Kind, Queue
 from tests.integration.workers.bench import Bench
 from tests.integration.workers.gate_world import SECOND, World
 from tests.scripted_provider import ScriptedProvider, answer, openai_stream
@@ -81,6 +81,16 @@ async def test_fallbacks_are_asked_in_their_order_and_a_failing_one_is_passed_ov
     provider.play(openai_stream(["from the third"]), model="third")
     assert await world.ask() == "from the third"
     assert world.reroutes == [("ollama", "second"), ("third", "third")]
+
+
+async def test_a_batch_compares_models_so_nobody_answers_in_anothers_place(
+    world: World, provider: ScriptedProvider
+) -> None:
+    provider.play(refusal(503), model="first")
+    provider.play(SECOND, model="second")
+    with pytest.raises(ProviderOverloaded):
+        await world.ask(world.attempt(queue=Queue.BATCH))
+    assert (world.reroutes, [exchange.model for exchange in provider.exchanges]) == ([], ["first"])
 
 
 async def test_after_the_first_delta_nobody_else_is_asked(world: World, provider: ScriptedProvider) -> None:

@@ -123,8 +123,11 @@ def _asked_provider(attempt: Attempt) -> Provider:
 
 
 def _fallbacks(attempt: Attempt) -> tuple[str, ...]:
-    """Return the fallbacks of a job's model: none for a caller's own key, nor for what is ordered and paid apiece."""
-    if attempt.own_key is not None or attempt.spec.kind not in (Kind.CHAT, Kind.VISION):
+    """Return the fallbacks of a job's model: none for a caller's own key, nor for what is ordered and paid apiece.
+
+    Nor in a batch: it compares models, and another's answer would count as this one's.
+    """
+    if attempt.own_key is not None or attempt.queue is Queue.BATCH or attempt.spec.kind not in (Kind.CHAT, Kind.VISION):
         return ()
     return fallbacks_of(attempt.spec.model, attempt.tools.fallbacks)
 
