@@ -10,7 +10,7 @@ from typing import Annotated, Final
 
 import typer
 
-from compose import device, import_history, keys, quotas, users
+from compose import batches, device, import_history, keys, photos, quotas, users
 from compose.analyze import analyze
 from compose.checkout import CHECKOUT, OLDEST_PYTHON
 from compose.errors import CannotStart
@@ -30,6 +30,8 @@ app.add_typer(users.app)
 app.add_typer(quotas.app)
 app.command()(quotas.usage)
 app.add_typer(device.app)
+app.add_typer(batches.app)
+app.add_typer(photos.app)
 app.add_typer(import_history.app)
 
 WHOLE_SUITE: Final = (

@@ -48,7 +48,7 @@ async def test_quotas_are_set_listed_reset_and_lifted(api: Served, token_file: P
     assert (await smartsip(api, token_file, "quota", "list")).stdout == ""
     refused = await smartsip(api, token_file, "quota", "set", "nothing", "1")
     assert isinstance(refused.exception, CannotStart)
-    sentence = "The server refused (422): quotas are of: owner, key:<id of an API key>, client:<name>"
+    sentence = "The server refused (422): quotas are of: owner, key:<id of an API key>, client:<name> (subject)"
     assert str(refused.exception) == sentence
 
 
