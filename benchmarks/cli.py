@@ -1,10 +1,8 @@
 """The command line: `smartsip bench`, or `python -m benchmarks`."""
 
 import argparse
-import shutil
 import signal
 import sys
-import tempfile
 from collections.abc import Generator, Sequence
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
@@ -17,7 +15,7 @@ from benchmarks.cases import CASES, Case
 from benchmarks.machine import cpu_by_role, raise_file_limit, this_machine
 from benchmarks.report import new_report, render
 from benchmarks.rounds import Bench, Run
-from benchmarks.system import CHECKOUT, Size, System, mock_provider, private_system
+from benchmarks.system import CHECKOUT, Size, System, mock_provider, private_system, temporary_folder
 from compose.errors import CannotStart
 
 EXAMPLES: Final = """\
@@ -54,7 +52,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
             print(f"{case.name:<18}{case.shows}")
         return 0
     for stop_signal in (signal.SIGTERM, signal.SIGHUP):
-        signal.signal(stop_signal, _interrupt)
+        signal.signal(stop_signal, interrupt)
     try:
         return _run(options)
     except CannotStart as error:
@@ -83,13 +81,13 @@ def _run(options: Options) -> int:
 def _bench(options: Options, size: Size, cases: Sequence[Case]) -> Generator[Bench]:
     raise_file_limit()
     with ExitStack() as stack:
-        folder = stack.enter_context(_temporary_folder())
+        folder = stack.enter_context(temporary_folder())
         private = folder / "private"
         private.mkdir(mode=0o700)  # the plans in it carry the token
         port, provider = stack.enter_context(mock_provider(private))
         system: System | None = None
         if any("system" in case.targets for case in cases):
-            _say("Starting a private system")
+            say("Starting a private system")
             log = options.log or private / "system.log"
             system = stack.enter_context(private_system(folder, size, provider_port=port, log=log))
         bench = Bench(
@@ -100,7 +98,7 @@ def _bench(options: Options, size: Size, cases: Sequence[Case]) -> Generator[Ben
             scale=options.scale,
         )
         if system is not None:
-            _say("Warming up")
+            say("Warming up")
             bench.warm_up()
         yield bench
 
@@ -110,18 +108,8 @@ def _measure(bench: Bench, cases: Sequence[Case], *, rounds: int) -> list[Run]:
     for run in bench.rounds(cases, rounds=rounds):
         runs.append(run)
         measured = run.measured
-        _say(f"round {run.round}: {run.case}, {run.target}: {measured.whole} of {measured.begun} whole")
+        say(f"round {run.round}: {run.case}, {run.target}: {measured.whole} of {measured.begun} whole")
     return runs
-
-
-@contextmanager
-def _temporary_folder() -> Generator[Path]:
-    folder = Path(tempfile.mkdtemp(prefix="smartsip-bench-"))
-    folder.chmod(0o755)  # PostgreSQL, which refuses to be root, must get to its data inside
-    try:
-        yield folder
-    finally:
-        shutil.rmtree(folder, ignore_errors=True)
 
 
 def _parser() -> argparse.ArgumentParser:
@@ -134,18 +122,19 @@ def _parser() -> argparse.ArgumentParser:
     )
     add = parser.add_argument
     add("--case", action="append", default=[], choices=list(CASES), metavar="NAME", help="only this case; repeatable")
-    add("--rounds", type=_whole_number, default=3, metavar="N", help="how often every case is run (default 3)")
+    add("--rounds", type=whole_number, default=3, metavar="N", help="how often every case is run (default 3)")
     add("--json", type=Path, metavar="FILE", help="write everything measured, every sample, to a file")
     add("--log", type=Path, metavar="FILE", help="keep what the system logs")
-    add("--api", type=_whole_number, default=1, metavar="N", help="api processes (default 1)")
-    add("--workers", type=_whole_number, default=1, metavar="N", help="workers beside the one for devices (default 1)")
-    add("--slots", type=_whole_number, default=1200, metavar="N", help="jobs each worker runs at a time (default 1200)")
+    add("--api", type=whole_number, default=1, metavar="N", help="api processes (default 1)")
+    add("--workers", type=whole_number, default=1, metavar="N", help="workers beside the one for devices (default 1)")
+    add("--slots", type=whole_number, default=1200, metavar="N", help="jobs each worker runs at a time (default 1200)")
     add("--scale", type=_share, default=1.0, metavar="SHARE", help="fewer and shorter runs, to try things out (0 to 1)")
     add("--list", action="store_true", help="list the cases and stop")
     return parser
 
 
-def _whole_number(text: str) -> int:
+def whole_number(text: str) -> int:
+    """Read an option's number, of which there must be at least one."""
     number = int(text)
     if number < 1:
         raise argparse.ArgumentTypeError("must be 1 or more")
@@ -159,9 +148,11 @@ def _share(text: str) -> float:
     return share
 
 
-def _say(sentence: str) -> None:
+def say(sentence: str) -> None:
+    """Tell who waits what is being done."""
     print(f"{sentence} …", file=sys.stderr, flush=True)
 
 
-def _interrupt(_number: int, _frame: FrameType | None) -> None:
+def interrupt(_number: int, _frame: FrameType | None) -> None:
+    """End as Ctrl-C does, in order: handles a signal."""
     raise KeyboardInterrupt

@@ -86,6 +86,17 @@ def cpu_by_role(root_pid: int) -> dict[str, float]:
     return dict(by_role)
 
 
+def memory_by_role(root_pid: int) -> dict[str, int]:
+    """Return the bytes that a process and its living descendants take, by what they do; empty where there is no /proc.
+
+    What several share counts in parts (proc(5): Pss).
+    """
+    by_role: dict[str, int] = defaultdict(int)
+    for pid in descendants(root_pid):
+        by_role[_role(pid)] += _memory_bytes(pid)
+    return dict(by_role)
+
+
 def descendants(root_pid: int) -> dict[int, list[str]]:
     """Return a process and all that descend from it, with the fields of proc(5)'s `stat` from the third on."""
     stats: dict[int, list[str]] = {}
@@ -109,6 +120,14 @@ def _role(pid: int) -> str:
     except OSError:
         command = ""
     return next((role for part, role in ROLES if part in command), "supervisor")
+
+
+def _memory_bytes(pid: int) -> int:
+    try:
+        lines = (PROC / str(pid) / "smaps_rollup").read_text().splitlines()
+    except OSError:  # it ended meanwhile, or is another user's
+        return 0
+    return next((1024 * int(line.split()[1]) for line in lines if line.startswith("Pss:")), 0)
 
 
 def _version(package: str) -> str | None:

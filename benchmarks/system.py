@@ -3,9 +3,11 @@
 import asyncio
 import json
 import os
+import shutil
 import signal
 import socket
 import sys
+import tempfile
 import time
 from collections.abc import Generator, Mapping, Sequence
 from contextlib import contextmanager
@@ -19,6 +21,7 @@ import psycopg
 from benchmarks.machine import cpu_by_role
 from benchmarks.plan import DeviceKeys
 from compose.errors import CannotStart
+from compose.objects import BUCKET
 from compose.processes import Child, Program, free_port, spawn, wait_until
 from compose.running import CONNECTION_FILE
 from compose.server import Server
@@ -49,6 +52,9 @@ class System:
     port: int
     token: str
     database_url: str
+    redis_url: str
+    objects: Path
+    """The folder that its object store keeps as its bucket."""
     process: Child
     _devices: dict[str, list[DeviceKeys]] = field(default_factory=dict[str, list[DeviceKeys]])
 
@@ -86,6 +92,17 @@ class System:
         """
         with psycopg.connect(self.database_url) as connection:
             return float((connection.execute(query, (newest,)).fetchone() or (0.0,))[0])
+
+
+@contextmanager
+def temporary_folder() -> Generator[Path]:
+    """Make a folder for one run, removed when the block ends; what is private in it needs a folder of its own."""
+    folder = Path(tempfile.mkdtemp(prefix="smartsip-bench-"))
+    folder.chmod(0o755)  # PostgreSQL, which refuses to be root, must get to its data inside
+    try:
+        yield folder
+    finally:
+        shutil.rmtree(folder, ignore_errors=True)
 
 
 @contextmanager
@@ -138,6 +155,8 @@ def private_system(
             port=int(connection["SMARTSIP_PORT"]),
             token=connection["SMARTSIP_ADMIN_TOKEN"],
             database_url=connection["SMARTSIP_DATABASE__URL"],
+            redis_url=connection["SMARTSIP_REDIS__URL"],
+            objects=data / "objects" / BUCKET,
             process=up,
         )
     finally:
