@@ -3,6 +3,7 @@
 import gc
 import os
 import secrets
+import sys
 from collections.abc import Callable, Iterator
 
 import pytest
@@ -25,12 +26,20 @@ PRODUCTION_NAMES = (
 
 def pytest_configure() -> None:
     """Take what names production, or the developer's own settings, out of the environment of every test."""
+    # A whole run compiles its code a hundred times, once for each process it starts, unless the first may keep it.
+    os.environ.pop("PYTHONDONTWRITEBYTECODE", None)
+    sys.dont_write_bytecode = False
     hypothesis_settings.register_profile("suite", deadline=None)  # a busy machine is slow, not wrong
     hypothesis_settings.load_profile("suite")
     for name in list(os.environ):
         is_ours = name.startswith("SMARTSIP_") and not name.startswith("SMARTSIP_TEST_")
         if is_ours or name in PRODUCTION_NAMES:
             del os.environ[name]
+
+
+def pytest_collection() -> None:
+    """Collect no garbage while collecting tests, which are all kept: see `pytest_collection_finish`."""
+    gc.disable()
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
@@ -45,6 +54,7 @@ def pytest_collection_finish() -> None:
     gc.collect()
     gc.freeze()
     gc.set_threshold(10_000, 20, 20)
+    gc.enable()
 
 
 @pytest.fixture(scope="session")

@@ -26,7 +26,7 @@ async def hearing_worker(
     settings: Settings, *, queues: Sequence[Queue] = (Queue.CHAT, Queue.MEDIA)
 ) -> AsyncGenerator[Runtime]:
     """Work until the block is left."""
-    runtime = await Runtime.open(settings, queues=queues, slots=20)
+    runtime = await Runtime.open(settings, queues=queues, slots=20, decoders=1)
     ears = connect(settings.redis)
     hearing = None
     try:

@@ -44,7 +44,6 @@ def quick_clocks() -> Clocks:
         lease=timedelta(seconds=1.5),
         renew_every=timedelta(seconds=0.5),
         sweep_every=timedelta(seconds=0.5),
-        batch_every=timedelta(seconds=0.1),
         ring_again_after=timedelta(seconds=3),
         idle_look=timedelta(seconds=0.2),
         heartbeat=timedelta(seconds=1.5),

@@ -121,7 +121,7 @@ async def _main(settings: Settings, job_id: JobId) -> None:
 
     loop.add_reader(sys.stdin.fileno(), hung_up)
     loop.add_signal_handler(signal.SIGTERM, terminated)
-    runtime = await Runtime.open(settings, queues=(), slots=1)
+    runtime = await Runtime.open(settings, queues=(), slots=1, decoders=1)
     try:
         await runtime.register()
         job = asyncio.create_task(runtime.runner.run(job_id, solo=True))

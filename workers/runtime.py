@@ -42,6 +42,8 @@ from workers.services.refresh_models import refresh_models
 from workers.services.table import SERVICES
 from workers.waking import Waker
 
+DECODERS: Final = 2
+"""Processes that open images: as many as the small machines that this is for have cores."""
 LETTING_GO_S: Final = 10.0
 """How long jobs that are given back may take to be written, before the process leaves them to the sweep."""
 FLUSH_S: Final = 1.0
@@ -53,7 +55,7 @@ _log = structlog.get_logger(__name__)
 class Runtime:
     """The open resources of one worker process; lives on its loop."""
 
-    def __init__(self, settings: Settings, *, queues: Sequence[Queue], slots: int) -> None:
+    def __init__(self, settings: Settings, *, queues: Sequence[Queue], slots: int, decoders: int) -> None:
         self.settings = settings
         self.queues = queues
         self.slots = slots
@@ -68,7 +70,7 @@ class Runtime:
         self._claims = Claims(settings.database)
         self._leases = WorkerLeases(settings.database)
         self._objects = MinioObjectStore(settings.objects)
-        self._decoder = ImageDecoder(max_pixels=settings.limits.image_pixels)
+        self._decoder = ImageDecoder(processes=decoders, max_pixels=settings.limits.image_pixels)
         self._ringer = Ringer(
             self._engine, CeleryJobQueue(self.app, self.redis, settings.redis.prefix), settings.clocks
         )
@@ -117,13 +119,13 @@ class Runtime:
         self._closers = AsyncExitStack()
 
     @classmethod
-    async def open(cls, settings: Settings, *, queues: Sequence[Queue], slots: int) -> Self:
-        """Connect everything; the worker is not registered yet.
+    async def open(cls, settings: Settings, *, queues: Sequence[Queue], slots: int, decoders: int = DECODERS) -> Self:
+        """Connect everything; the worker is not registered yet. `decoders` are the processes that open images.
 
         Raises:
             Unavailable: if PostgreSQL cannot be reached, or images cannot be decoded. Redis may be away.
         """
-        runtime = cls(settings, queues=queues, slots=slots)
+        runtime = cls(settings, queues=queues, slots=slots, decoders=decoders)
         try:
             await runtime._open()
         except BaseException:

@@ -3,7 +3,6 @@
 import asyncio
 import os
 import signal
-import subprocess
 import sys
 from collections.abc import AsyncGenerator, AsyncIterator, Sequence
 from contextlib import asynccontextmanager
@@ -18,6 +17,7 @@ import psycopg
 from compose.processes import free_port
 from shared.domain.events import Event, Reply, fold
 from shared.domain.jobs import TERMINAL
+from tests.forks import Forked, fork
 from tests.quick_settings import ADMIN_TOKEN, quick_clocks
 from tests.scripted_provider import ScriptedProvider
 from tests.stack import TestStack, administer, database_named, eventually, make_bucket
@@ -59,7 +59,7 @@ class System:
     environment: dict[str, str]
     port: int
     log: TextIO
-    processes: list["subprocess.Popen[bytes]"] = field(default_factory=list["subprocess.Popen[bytes]"])
+    processes: list[Forked] = field(default_factory=list[Forked])
 
     @property
     def url(self) -> str:
@@ -75,20 +75,15 @@ class System:
             trust_env=False,
         )
 
-    def run(self, *command: str) -> "subprocess.Popen[bytes]":
+    def run(self, *command: str) -> Forked:
         """Start a `smartsip` command."""
-        process = subprocess.Popen(
-            [sys.executable, "-P", "-m", "compose.cli", *command],
-            cwd="/",
-            env=self.environment,
-            stdin=subprocess.DEVNULL,
-            stdout=self.log,
-            stderr=self.log,
-        )
+        log = self.log.fileno()
+        with Path(os.devnull).open() as nothing:
+            process = fork("compose.cli", command, environment=self.environment, streams=(nothing.fileno(), log, log))
         self.processes.append(process)
         return process
 
-    async def api(self, port: int) -> "subprocess.Popen[bytes]":
+    async def api(self, port: int) -> Forked:
         """Start an api and wait until it answers."""
         process = self.run("api", "--port", str(port))
 
@@ -99,7 +94,7 @@ class System:
         await eventually(answers, within=60, expecting="the api's readiness")
         return process
 
-    async def worker(self, *, slots: int = 100) -> "subprocess.Popen[bytes]":
+    async def worker(self, *, slots: int = 100) -> Forked:
         """Start a worker for every queue and wait until it counts."""
         before = await self._newest_worker()
         process = self.run("worker", "--concurrency", str(slots))

@@ -64,7 +64,9 @@ def provider() -> Generator[ScriptedProvider]:
 
 @pytest.fixture
 async def system(stack: TestStack, provider: ScriptedProvider, tmp_path: Path) -> AsyncGenerator[System]:
-    async with whole_system(stack, provider, tmp_path / "system.log", **OPTIONS) as system:
+    async with whole_system(
+        stack, provider, tmp_path / "system.log", **OPTIONS, SMARTSIP_CLOCKS__BATCH_EVERY="0.2"
+    ) as system:
         await system.worker(slots=20)
         yield system
 

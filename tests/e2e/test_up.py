@@ -58,6 +58,14 @@ class Up:
     def interrupt(self) -> None:
         self.process.send_signal(signal.SIGINT)
 
+    def end(self) -> None:
+        """Make sure that it is gone."""
+        if self.process.poll() is None:
+            self.process.kill()
+        self.process.wait()
+        assert self.process.stdout is not None
+        self.process.stdout.close()
+
     def children(self) -> list[int]:
         """Return the processes it started."""
         return [int(entry.name) for entry in Path("/proc").glob("[0-9]*") if parent_of(entry) == self.process.pid]
@@ -112,11 +120,7 @@ def started() -> Iterator[list[Up]]:
     systems: list[Up] = []
     yield systems
     for system in systems:
-        if system.process.poll() is None:
-            system.process.kill()
-        system.process.wait()
-        assert system.process.stdout is not None
-        system.process.stdout.close()
+        system.end()
 
 
 def parent_of(process: Path) -> int | None:
@@ -149,19 +153,30 @@ def one_of(processes: set[int], program: str) -> int:
     return next(pid for pid in processes if program in Path(f"/proc/{pid}/cmdline").read_text())
 
 
-@pytest.mark.covers("F000-18")
-async def test_it_starts_answers_and_stops_cleanly_on_ctrl_c(data: Path, started: list[Up]) -> None:
-    system = Up(data, "--host", "127.0.0.1", "--port", "0", "--verbose")
-    started.append(system)
-    system.wait_ready()
-    children = system.children()
-    assert system.status("/health/live") == 200
-    assert (data / "admin.token").stat().st_mode & 0o077 == 0
-    assert (data / "admin.token").read_text() not in system.said  # not a terminal
-    system.interrupt()
-    assert system.wait_ended() == 0, system.said
-    await wait_abandoned(data, children)
-    assert '"level": "debug"' in system.said
+@pytest.fixture(scope="module")
+def base() -> Iterator[Path]:
+    """A directory whose system is started once for all tests that leave one running."""
+    base = temporary_directory()
+    yield base
+    subprocess.run(["rm", "-rf", str(base)], check=True)
+
+
+@pytest.fixture(scope="module")
+def lasting(base: Path) -> Iterator[list[Up]]:
+    """The supervisors of that directory: the last runs, where any does."""
+    systems: list[Up] = []
+    yield systems
+    for system in systems:
+        system.end()
+
+
+@pytest.fixture
+def running(base: Path, lasting: list[Up]) -> Up:
+    """A system that is ready, and may be killed or stopped."""
+    if not lasting or lasting[-1].process.poll() is not None:
+        lasting.append(Up(base / "data", "--host", "127.0.0.1", "--port", "0", "--verbose"))
+        lasting[-1].wait_ready()
+    return lasting[-1]
 
 
 @pytest.mark.covers("F000-18")
@@ -169,48 +184,43 @@ def test_where_nobody_says_otherwise_it_listens_on_the_old_systems_port() -> Non
     assert (Settings.model_fields["host"].default, Settings.model_fields["port"].default) == ("127.0.0.1", 8888)
 
 
-def test_the_doctor_finds_a_running_system_well_and_a_stopped_one_not(data: Path, started: list[Up]) -> None:
-    system = Up(data, "--port", "0")
-    started.append(system)
-    system.wait_ready()
-    checks = ("python", "packages", "open files", "disk", "redis", "postgresql", "objects", "workers", "providers")
-    assert doctor(data) == (0, [f"ok    {check}" for check in checks])
-    system.interrupt()
-    assert system.wait_ended() == 0, system.said
-    assert doctor(data)[0] == 1
-
-
-async def test_killed_it_leaves_no_child_and_the_next_start_recovers(data: Path, started: list[Up]) -> None:
-    first = Up(data, "--port", "0")
-    started.append(first)
-    first.wait_ready()
-    children = first.children()
-    assert len(children) >= 6  # three servers, the api and two workers
-    first.process.kill()
-    await wait_abandoned(data, children)
-    second = Up(data, "--port", "0")
-    started.append(second)
-    second.wait_ready()
-    assert second.status("/health/ready") == 200
-    second.interrupt()
-    assert second.wait_ended() == 0, second.said
-
-
-async def test_whatever_child_dies_is_started_again(data: Path, started: list[Up]) -> None:
-    system = Up(data, "--port", "0")
-    started.append(system)
-    system.wait_ready()
+async def test_whatever_child_dies_is_started_again(running: Up) -> None:
     for program in ("compose.api_main", "valkey-server", "bin/postgres", "rclone", "compose.worker_main"):
-        before = set(system.children())
+        before = set(running.children())
         os.kill(one_of(before, program), signal.SIGKILL)
 
         async def is_whole_again(before: set[int] = before) -> bool:
-            now = set(system.children())
-            return len(now) == len(before) and now != before and system.status("/health/ready") == 200
+            now = set(running.children())
+            return len(now) == len(before) and now != before and running.status("/health/ready") == 200
 
         await eventually(is_whole_again, within=20.0, expecting=f"{program} running again")
-    system.interrupt()
-    assert system.wait_ended() == 0, system.said
+
+
+async def test_killed_it_leaves_no_child_and_the_next_start_recovers(running: Up, lasting: list[Up]) -> None:
+    children = running.children()
+    assert len(children) >= 6  # three servers, the api and two workers
+    running.process.kill()
+    await wait_abandoned(running.data, children)
+    running.process.wait()
+    second = Up(running.data, "--host", "127.0.0.1", "--port", "0", "--verbose")
+    lasting.append(second)
+    second.wait_ready()
+    assert second.status("/health/ready") == 200
+
+
+@pytest.mark.covers("F000-18")
+async def test_it_answers_and_stops_cleanly_on_ctrl_c_and_the_doctor_knows_the_difference(running: Up) -> None:
+    children, data = running.children(), running.data
+    assert running.status("/health/live") == 200
+    assert (data / "admin.token").stat().st_mode & 0o077 == 0
+    assert (data / "admin.token").read_text() not in running.said  # not a terminal
+    checks = ("python", "packages", "open files", "disk", "redis", "postgresql", "objects", "workers", "providers")
+    assert doctor(data) == (0, [f"ok    {check}" for check in checks])
+    running.interrupt()
+    assert running.wait_ended() == 0, running.said
+    await wait_abandoned(data, children)
+    assert '"level": "debug"' in running.said
+    assert doctor(data)[0] == 1
 
 
 def test_a_port_in_use_is_one_sentence(data: Path, started: list[Up]) -> None:

@@ -83,7 +83,7 @@ async def new_chat(client: httpx.AsyncClient, **wanted: Any) -> str:
 async def chatting_with(settings: Settings, provider: ScriptedProvider) -> AsyncGenerator[Chatting]:
     """Serve, with a registered worker in this process."""
     settings = with_provider(settings, provider)
-    runtime = await Runtime.open(settings, queues=list(Queue), slots=10)
+    runtime = await Runtime.open(settings, queues=list(Queue), slots=10, decoders=1)
     try:
         await runtime.register()
         async with served(settings) as api:

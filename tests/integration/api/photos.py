@@ -64,7 +64,7 @@ class Opener:
 @asynccontextmanager
 async def opener_for(api: Served, settings: Settings) -> AsyncGenerator[Opener]:
     """Open a worker for uploads, which hears no bells."""
-    runtime = await Runtime.open(settings, queues=[Queue.MEDIA], slots=4)
+    runtime = await Runtime.open(settings, queues=[Queue.MEDIA], slots=4, decoders=1)
     try:
         await runtime.register()
         yield Opener(api, runtime)

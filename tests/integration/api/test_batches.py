@@ -3,6 +3,7 @@
 import asyncio
 import json
 from collections.abc import AsyncIterator
+from datetime import timedelta
 from decimal import Decimal
 from typing import Any
 from uuid import UUID, uuid4
@@ -36,6 +37,7 @@ def settings(settings: Settings) -> Settings:
     return settings.model_copy(
         update={
             "providers": {"openai": ProviderEndpoint(base_url="http://127.0.0.1:9/v1")},
+            "clocks": settings.clocks.model_copy(update={"batch_every": timedelta(seconds=0.1)}),
             "prices": {PRICED: Price(input=Decimal(1), output=Decimal(1))},
         }
     )

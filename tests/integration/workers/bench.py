@@ -6,7 +6,6 @@ import json
 import os
 import pickle
 import signal
-import subprocess
 import sys
 from collections.abc import AsyncGenerator, Sequence
 from contextlib import asynccontextmanager, suppress
@@ -48,6 +47,7 @@ from shared.domain.images import sniff
 from shared.domain.jobs import QUEUE_OF, Kind, Queue
 from shared.ports.job_queue import Bell
 from shared.settings import Settings
+from tests.forks import fork
 from tests.stack import eventually
 
 MODEL = "openai/scripted"
@@ -235,17 +235,20 @@ class WorkerProcess:
 
     def __init__(self, settings: Settings, *, queues: Sequence[Queue] = (Queue.CHAT,), slots: int = 10) -> None:
         self.lines: list[dict[str, Any]] = []
-        arguments = [",".join(queues), str(slots)]
-        self._process = subprocess.Popen(
-            [sys.executable, "-m", "tests.integration.workers.worker_process", *arguments],
-            stdin=subprocess.PIPE,
-            stderr=subprocess.PIPE,
-            cwd=CHECKOUT,
+        order, stdin = os.pipe()
+        log, stderr = os.pipe()
+        self._process = fork(
+            "tests.integration.workers.worker_process",
+            [",".join(queues), str(slots)],
+            environment=os.environ,
+            directory=str(CHECKOUT),
+            streams=(order, 1, stderr),
         )
-        assert self._process.stdin is not None
-        self._process.stdin.write(pickle.dumps(settings))
-        self._process.stdin.close()
-        self._reading = asyncio.create_task(asyncio.to_thread(self._read))
+        os.close(order)
+        os.close(stderr)
+        with os.fdopen(stdin, "wb") as stream:
+            stream.write(pickle.dumps(settings))
+        self._reading = asyncio.create_task(asyncio.to_thread(self._read, log))
 
     @property
     def pid(self) -> int:
@@ -272,7 +275,7 @@ class WorkerProcess:
 
         await eventually(predicate, within=within, expecting="the worker's exit")
         await self._reading
-        return self._process.returncode
+        return self._process.wait()
 
     async def end(self) -> None:
         """Make sure that it is gone."""
@@ -281,9 +284,8 @@ class WorkerProcess:
             self._process.kill()
         await self.exited()
 
-    def _read(self) -> None:
-        assert self._process.stderr is not None
-        with self._process.stderr as stream:
+    def _read(self, log: int) -> None:
+        with os.fdopen(log, "rb") as stream:
             for line in stream:
                 try:
                     self.lines.append(json.loads(line))

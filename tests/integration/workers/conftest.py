@@ -40,7 +40,7 @@ async def bench(settings: Settings) -> AsyncGenerator[Bench]:
 @pytest.fixture
 async def runtime(settings: Settings) -> AsyncGenerator[Runtime]:
     """A registered worker that hears no bells: tests let its runner run jobs."""
-    runtime = await Runtime.open(settings, queues=list(Queue), slots=10)
+    runtime = await Runtime.open(settings, queues=list(Queue), slots=10, decoders=1)
     await runtime.register()
     yield runtime
     await runtime.close()

@@ -230,7 +230,7 @@ async def test_an_answer_whose_image_cannot_be_stored_now_is_not_passed_off_as_w
     bench: Bench, settings: Settings, provider: ScriptedProvider
 ) -> None:
     nowhere = settings.objects.model_copy(update={"endpoint_url": "http://127.0.0.1:9"})
-    runtime = await Runtime.open(settings.model_copy(update={"objects": nowhere}), queues=[], slots=1)
+    runtime = await Runtime.open(settings.model_copy(update={"objects": nowhere}), queues=[], slots=1, decoders=1)
     await runtime.register()
     provider.play(openai_stream([written(images.png())]))
     job_id = await bench.chat()

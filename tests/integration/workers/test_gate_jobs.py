@@ -46,7 +46,7 @@ def settings(settings: Settings, provider: ScriptedProvider) -> Settings:
 @pytest.fixture
 async def runtimes(settings: Settings, runtime: Runtime) -> AsyncGenerator[list[Runtime]]:
     """Two workers."""
-    other = await Runtime.open(settings, queues=list(Queue), slots=10)
+    other = await Runtime.open(settings, queues=list(Queue), slots=10, decoders=1)
     await other.register()
     yield [runtime, other]
     await other.close()

@@ -190,7 +190,7 @@ async def test_an_upload_that_cannot_be_opened_is_forgotten_and_not_tried_again(
     bench: Bench, settings: Any, content: bytes, code: str
 ) -> None:
     limits = settings.limits.model_copy(update={"image_pixels": 20_000_000})
-    runtime = await Runtime.open(settings.model_copy(update={"limits": limits}), queues=[], slots=1)
+    runtime = await Runtime.open(settings.model_copy(update={"limits": limits}), queues=[], slots=1, decoders=1)
     await runtime.register()
     image_id = await bench.store(content)
     job_id = await bench.upload(image_id)
