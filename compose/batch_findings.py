@@ -9,7 +9,7 @@ from rich.text import Text
 
 from compose.analysis_view import printable
 from compose.batch_view import money
-from shared.domain.comparison.findings import Change, Findings, Pair, Share, VariantFindings
+from shared.domain.comparison.findings import Change, Findings, Mistaken, Pair, Share, VariantFindings
 
 SIGNIFICANT: Final = 0.05
 _SHARES: Final = ("Right (95 %)", "In ml range", "In °C range")
@@ -17,6 +17,7 @@ _SHARE_CHARS: Final = len("100 % (70–100)")
 """What a share is of may stand below it where the terminal is narrow."""
 _MOST_PAIRS: Final = 10
 _MOST_DISPUTED: Final = 5
+_MOST_MISTAKEN: Final = 3
 
 
 def heading(document: Mapping[str, Any], findings: Findings) -> str:
@@ -65,6 +66,8 @@ def sentences(document: Mapping[str, Any], findings: Findings) -> Iterator[str]:
         yield printable(f"Not in the earlier batch: {', '.join(findings.unmatched)}.")
     if findings.disputed:
         yield printable(f"They differ most on {', '.join(one.name for one in findings.disputed[:_MOST_DISPUTED])}.")
+    if findings.never_right:
+        yield printable(_never_right(findings))
     yield f"The whole report: smartsip batch report {document['batch']['number']} --html report.html"
 
 
@@ -113,6 +116,20 @@ def _change(change: Change) -> str:
     said = f"Since the earlier batch's {change.earlier}, {change.name} decides otherwise on {change.decisions:,} of"
     said += f" {change.photos:,} photos and pours otherwise on {change.commands:,}"
     return f"{said}: {change.mended:,} mended, {change.broken:,} broken."
+
+
+def _never_right(findings: Findings) -> str:
+    count, variants = findings.never_right, findings.variants
+    photos = f"{count:,} {'photo' if count == 1 else 'photos'}"
+    said = f"{variants[0].name} is wrong on {photos}" if len(variants) == 1 else f"No answer is right on {photos}"
+    names = [photo.name for photo in findings.mistaken if _all_are_wrong(photo)][:_MOST_MISTAKEN]
+    if not names:
+        return f"{said}."
+    return f"{said}{':' if len(names) == count else ', such as'} {', '.join(names)}."
+
+
+def _all_are_wrong(photo: Mistaken) -> bool:
+    return len(photo.wrong) == sum(verdict.outcome == "succeeded" for verdict in photo.verdicts)
 
 
 def _seconds(milliseconds: float | None) -> str:

@@ -15,13 +15,25 @@ from api.reports import words
 from api.reports.conclusions import LEVEL, conclusions, is_significant, ranking
 from api.reports.plots import LEFT, RIGHT, ROW, WIDTH, plots_of
 from api.services.batches.report_head import Head
-from shared.domain.comparison import ChangedPhoto, Disputed, Findings, Pair, Truth, Verdict, Violations, decision_of
+from api.services.batches.report_thumbnails import MAX_THUMBNAILS
+from shared.domain.comparison import (
+    ChangedPhoto,
+    Disputed,
+    Findings,
+    Mistaken,
+    Pair,
+    Truth,
+    Verdict,
+    Violations,
+    decision_of,
+)
 
 EXAMPLES: Final = 10
 """Of changed photos that are shown for each variant; the JSON has more."""
 ANSWERS: Final = 120
-"""About disputed photos, of all variants together; the JSON has more."""
-FEWEST_DISPUTED: Final = 6
+"""About disputed photos, of all variants together, and as many about mistaken ones; the JSON has more."""
+FEWEST: Final = 6
+"""Of the disputed photos and of the mistaken ones, however many answers each has."""
 PAIRS: Final = 45
 """Of variants that are listed, as many as ten variants make; the JSON has all."""
 POLICY: Final = "default-src 'none'; img-src data:; style-src 'unsafe-inline'"
@@ -63,6 +75,7 @@ def render_page(report: Report) -> bytes:
             plots=plots_of(findings.variants),
             plot={"width": WIDTH, "left": LEFT, "right": RIGHT, "row": ROW},
             disputed=shown_disputed(findings),
+            mistaken=shown_mistaken(findings),
             pairs=shown_pairs(findings.pairs),
             agreement={(pair.first, pair.second): pair for pair in findings.pairs}
             | {(pair.second, pair.first): pair for pair in findings.pairs},
@@ -76,13 +89,21 @@ def render_page(report: Report) -> bytes:
 
 def pictured(findings: Findings) -> list[UUID]:
     """Return the photos that the page shows, in its order."""
-    changed = [example.image_id for change in findings.changes for example in change.examples[:EXAMPLES]]
-    return list(dict.fromkeys([*(photo.image_id for photo in shown_disputed(findings)), *changed]))
+    photos = (*shown_disputed(findings), *shown_mistaken(findings), *_shown_changed(findings))
+    return list(dict.fromkeys(photo.image_id for photo in photos))
 
 
 def shown_disputed(findings: Findings) -> Sequence[Disputed]:
     """Return the disputed photos that are shown: fewer where each has many answers."""
-    return findings.disputed[: max(FEWEST_DISPUTED, ANSWERS // len(findings.variants))]
+    return findings.disputed[: _most(findings)]
+
+
+def shown_mistaken(findings: Findings) -> Sequence[Mistaken]:
+    """Return the mistaken photos that are shown: none twice, and few enough to leave the others their thumbnails."""
+    above = {photo.image_id for photo in shown_disputed(findings)}
+    room = MAX_THUMBNAILS - len(above | {photo.image_id for photo in _shown_changed(findings)})
+    others = [photo for photo in findings.mistaken if photo.image_id not in above]
+    return others[: max(FEWEST, min(_most(findings), room))]
 
 
 def shown_pairs(pairs: Sequence[Pair]) -> list[Pair]:
@@ -90,6 +111,14 @@ def shown_pairs(pairs: Sequence[Pair]) -> list[Pair]:
     if len(pairs) <= PAIRS:
         return list(pairs)
     return sorted(pairs, key=lambda pair: 1.0 if pair.p_value is None else pair.p_value)[:PAIRS]
+
+
+def _most(findings: Findings) -> int:
+    return max(FEWEST, ANSWERS // len(findings.variants))
+
+
+def _shown_changed(findings: Findings) -> list[ChangedPhoto]:
+    return [photo for change in findings.changes for photo in _shown_examples(change.examples)]
 
 
 def _data_url(content: bytes) -> str:

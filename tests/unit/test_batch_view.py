@@ -238,6 +238,36 @@ def test_a_comparison_is_a_row_per_variant_and_sentences() -> None:
     ]
 
 
+@pytest.mark.parametrize(
+    ("names", "wrong", "said"),
+    [
+        (["gpt"], 1, "gpt is wrong on 1 photo: 0.jpg."),
+        (["gpt"], 4, "gpt is wrong on 4 photos, such as 0.jpg, 1.jpg, 2.jpg."),
+        (["gpt", "ll\x1bava"], 3, "No answer is right on 3 photos: 0.jpg, 1.jpg, 2.jpg."),
+        (["gpt", "llava"], 31, "No answer is right on 31 photos, such as 0.jpg, 1.jpg, 2.jpg."),
+    ],
+)
+def test_photos_that_every_answer_gets_wrong_are_counted_and_some_named(
+    names: list[str], wrong: int, said: str
+) -> None:
+    agreeing = Comparison([variant(number, name) for number, name in enumerate(names, start=1)])
+    for position in range(wrong):
+        agreeing.add(compared(position, UNABLE, *[pours(200)] * len(names)))
+    agreeing.add(compared(wrong, ABLE, *[pours(200)] * len(names)))
+    assert list(sentences({"batch": HEAD}, agreeing.findings()))[-2] == said
+
+
+@pytest.mark.parametrize(
+    ("differing", "said"), [(1, "No answer is right on 1 photo: 1.jpg."), (30, "No answer is right on 1 photo.")]
+)
+def test_a_photo_that_one_answer_gets_right_is_not_named_among_them(differing: int, said: str) -> None:
+    mixed = Comparison([variant(1, "gpt"), variant(2, "llava")])
+    for position in range(differing):
+        mixed.add(compared(position, UNABLE, pours(200), refuses()))
+    mixed.add(compared(differing, UNABLE, pours(200), FAILED))
+    assert list(sentences({"batch": HEAD}, mixed.findings()))[-2] == said
+
+
 PROMOTION: dict[str, Any] = {
     "id": ID,
     "profile": "kitchen",

@@ -11,7 +11,7 @@ import pytest
 
 from api.reports import words
 from api.reports.conclusions import conclusions, ranking
-from api.reports.page import Report, pictured, render_page
+from api.reports.page import Report, pictured, render_page, shown_mistaken
 from api.reports.plots import plots_of
 from api.services.batches.report_head import Asked, Head
 from shared.domain.batches import BatchState
@@ -254,7 +254,44 @@ def test_thumbnails_are_within_the_page_and_what_is_gone_says_so() -> None:
 def test_every_photo_that_is_shown_has_its_thumbnail_fetched() -> None:
     findings = found(["a", "b"], *[(YES, [poured(), NOTHING])] * 3, before=[NOTHING, NOTHING, poured()])
     assert set(pictured(findings)) == {image_id(0), image_id(1), image_id(2)}
-    assert len(pictured(found(list("abcdefghijklmnopqrst"), *[(YES, [poured(), *[NOTHING] * 19])] * 9))) == 6
+    assert len(pictured(found(list("abcdefghijklmnopqrst"), *[(YES, [poured(), *[NOTHING] * 19])] * 20))) == 12
+
+
+WRONG, DISPUTED = (NO, [poured(), poured()]), (YES, [poured(), NOTHING])
+
+
+def test_photos_that_variants_agree_on_and_get_wrong_are_shown_once_after_the_disputed_ones() -> None:
+    findings = found(["a", "b"], WRONG, DISPUTED, (YES, [poured(), poured()]))
+    page = Page(report_of(findings, thumbnails=dict.fromkeys(pictured(findings), b"JPEG")))
+    assert [image["alt"] for image in page.all("img")] == ["Photo photo 1", "Photo photo 0"]
+    assert page.text.count("can receive water:") == 2
+    assert (
+        "photo 1 can receive water: yes a ✓ right can receive: yes · 200 ml at 80 °C saw cup, tea"
+        " b ✗ wrong can receive: no · pours nothing saw cup, tea"
+        " Photos that are answered wrong On 1 photo no answer is what the label says."
+        " Photos that most variants get wrong come first, without those shown above."
+        " photo 0 can receive water: no a ✗ wrong can receive: yes · 200 ml at 80 °C saw cup, tea"
+        " b ✗ wrong can receive: yes · 200 ml at 80 °C saw cup, tea"
+    ) in page.text
+    assert "Photos that are answered wrong" not in Page(report_of(found(["a", "b"], DISPUTED))).text
+
+
+def test_what_a_single_variant_gets_wrong_is_shown() -> None:
+    said = "Photos that are answered wrong On {} the answer is not what the label says{}. photo 0 can receive water: no"
+    for count, words_of_it in ((1, ("1 photo", "")), (31, ("31 photos", "; here are the first 30"))):
+        findings = found(["a"], *[(NO, [poured()])] * count, (YES, [poured()]))
+        page = Page(report_of(findings, thumbnails=dict.fromkeys(pictured(findings), b"JPEG")))
+        assert said.format(*words_of_it) in page.text
+        assert len(page.all("img")) == min(count, 30)
+
+
+def test_mistaken_photos_leave_the_others_their_thumbnails() -> None:
+    """Thirty disputed and ten changed photos leave room for ten; without the changed ones, for twenty."""
+    photos, then = [DISPUTED] * 30 + [WRONG] * 30, [NOTHING] * 30 + [poured()] * 30
+    assert len(pictured(found(["a", "b"], *photos))) == 50
+    changed = [(UNLABELLED, [poured(), poured()])] * 10
+    findings = found(["a", "b"], *photos, *changed, before=[*then, *[NOTHING] * 10])
+    assert (len(shown_mistaken(findings)), len(pictured(findings))) == (10, 50)
 
 
 @pytest.mark.parametrize("name", [HOSTILE, RIGHT_TO_LEFT, LONG, "\ud800 half a character", "{{ 7 * 7 }}"])

@@ -10,6 +10,7 @@ from shared.domain.comparison.changes import ChangeTally, counterpart
 from shared.domain.comparison.decisions import NEITHER, label_of, stand_of
 from shared.domain.comparison.disputes import Disputes
 from shared.domain.comparison.findings import Findings
+from shared.domain.comparison.mistakes import Mistakes
 from shared.domain.comparison.pairs import PairTally
 from shared.domain.comparison.photos import Compared, Variant, Verdict
 from shared.domain.comparison.tally import Tally
@@ -18,7 +19,7 @@ from shared.domain.comparison.tally import Tally
 class Comparison:
     """Compares variants over photos, and each with its counterpart among the `earlier` ones of another batch.
 
-    `disputed` and `examples` (per variant) are how many photos the findings show at most.
+    `disputed` (of the mistaken ones, too) and `examples` (per variant) are how many photos the findings show at most.
     """
 
     def __init__(
@@ -31,6 +32,7 @@ class Comparison:
             for first, second in combinations(range(len(variants)), 2)
         ]
         self._disputes = Disputes(variants, disputed)
+        self._mistakes = Mistakes(variants, disputed)
         places = [counterpart(variant, earlier) for variant in variants]
         self._changes = [
             (number, place, ChangeTally(variants[number], earlier[place], examples))
@@ -61,6 +63,7 @@ class Comparison:
             if one is not None and other is not None:
                 pair.add(one, other, label)
         self._disputes.add(photo, [stand for stand in stands if stand is not None])
+        self._mistakes.add(photo, stands, label)
         if not before:
             return
         for number, place, change in self._changes:
@@ -77,6 +80,8 @@ class Comparison:
             variants=tuple(tally.findings() for tally in self._tallies),
             pairs=tuple(pair.findings() for _, _, pair in self._pairs),
             disputed=self._disputes.findings(),
+            never_right=self._mistakes.never_right,
+            mistaken=self._mistakes.findings(),
             changes=tuple(change.findings() for _, _, change in self._changes),
             unmatched=self._unmatched,
         )

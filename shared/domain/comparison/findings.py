@@ -130,6 +130,20 @@ class Disputed(msgspec.Struct, frozen=True, kw_only=True):
     verdicts: tuple[Verdict, ...]
 
 
+class Mistaken(msgspec.Struct, frozen=True, kw_only=True):
+    """A labelled photo that variants answer otherwise than its label says; saying neither is wrong, too.
+
+    `wrong` has the numbers of those variants, in their order.
+    """
+
+    position: int
+    image_id: UUID
+    name: str
+    truth: Truth
+    wrong: tuple[int, ...]
+    verdicts: tuple[Verdict, ...]
+
+
 class ChangedPhoto(msgspec.Struct, frozen=True, kw_only=True):
     """A photo that a variant answers otherwise than its counterpart in the earlier batch did."""
 
@@ -165,13 +179,19 @@ class Change(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Findings(msgspec.Struct, frozen=True, kw_only=True):
-    """The whole comparison. `labelled` photos say whether they can receive water."""
+    """The whole comparison. `labelled` photos say whether they can receive water.
+
+    `never_right` counts those of them that were answered, but by nobody as labelled. `mistaken` are those that most
+    variants get wrong; they may be disputed as well.
+    """
 
     photos: int
     labelled: int
     variants: tuple[VariantFindings, ...]
     pairs: tuple[Pair, ...]
     disputed: tuple[Disputed, ...]
+    never_right: int
+    mistaken: tuple[Mistaken, ...]
     changes: tuple[Change, ...] = ()
     unmatched: tuple[str, ...] = ()
     """Variants without a counterpart in the earlier batch."""

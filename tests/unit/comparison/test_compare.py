@@ -9,6 +9,7 @@ from shared.domain.comparison import (
     Confusion,
     Disputed,
     Findings,
+    Mistaken,
     Pair,
     Share,
     Spread,
@@ -161,6 +162,18 @@ def disputed(position: int, score: float) -> Disputed:
     )
 
 
+def mistaken(position: int, wrong: tuple[int, ...]) -> Mistaken:
+    photo = PHOTOS[position]
+    return Mistaken(
+        position=position,
+        image_id=image_id(position),
+        name=f"{position}.jpg",
+        truth=photo.truth,
+        wrong=wrong,
+        verdicts=photo.verdicts,
+    )
+
+
 def test_every_number_of_a_small_batch_is_as_worked_out_by_hand() -> None:
     comparison = Comparison([A, B], disputed=3)
     for photo in PHOTOS:
@@ -173,6 +186,9 @@ def test_every_number_of_a_small_batch_is_as_worked_out_by_hand() -> None:
             pairs=(OF_BOTH,),
             # 1 + 150/500/4, 1 + 100/500/4, (300/500 + 9/90)/4; photo 0, with (100/500 + 10/90)/4, is the fourth.
             disputed=(disputed(2, 1.075), disputed(1, 1.05), disputed(5, 0.175)),
+            # A is right on both.
+            never_right=0,
+            mistaken=(mistaken(1, (2,)), mistaken(2, (2,))),
         )
     )
 
@@ -244,6 +260,8 @@ def test_a_batch_without_photos_has_findings_without_numbers() -> None:
         ),
         pairs=(),
         disputed=(),
+        never_right=0,
+        mistaken=(),
         changes=(
             Change(
                 number=1,

@@ -7,7 +7,17 @@ import msgspec
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from shared.domain.comparison import Compared, Comparison, Findings, Pair, Share, Truth, Variant, Verdict
+from shared.domain.comparison import (
+    Compared,
+    Comparison,
+    Findings,
+    Pair,
+    Share,
+    Truth,
+    Variant,
+    Verdict,
+    decision_of,
+)
 from tests.unit.comparison.asked import FAILED, OPEN, UNUSABLE, compared, profile, variant
 
 claims = st.none() | st.booleans()
@@ -87,6 +97,29 @@ def test_counts_add_up_and_shares_lie_in_their_intervals(batch: list[tuple[Compa
         assert pair.first_better + pair.second_better <= pair.photos
         assert pair.kappa is None or -1 <= pair.kappa <= 1
         assert pair.p_value is None or 0 < pair.p_value <= 1
+
+
+@settings(max_examples=20)
+@given(batches)
+def test_photos_that_most_variants_get_wrong_are_the_first_of_those_mistaken(
+    batch: list[tuple[Compared, Verdict]],
+) -> None:
+    found = findings(VARIANTS, batch)
+    answers = {
+        photo.position: right_by_variant(photo) for photo, _ in batch if photo.truth.can_receive_water is not None
+    }
+    wrong = {position: tuple(n for n, right in said.items() if not right) for position, said in answers.items()}
+    ranked = sorted(filter(wrong.get, wrong), key=lambda position: (-len(wrong[position]), position))
+    assert [(photo.position, photo.wrong) for photo in found.mistaken] == [(one, wrong[one]) for one in ranked[:3]]
+    assert found.never_right == sum(bool(said) and not any(said.values()) for said in answers.values())
+
+
+def right_by_variant(photo: Compared) -> dict[int, bool]:
+    return {
+        variant.number: decision_of(verdict) is photo.truth.can_receive_water
+        for variant, verdict in zip(VARIANTS, photo.verdicts, strict=True)
+        if verdict.outcome == "succeeded"
+    }
 
 
 def assert_ordered(share: Share) -> None:
