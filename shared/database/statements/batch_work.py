@@ -6,7 +6,13 @@ as JSON: rows of several types, some of them null.
 
 from typing import Final
 
-UNDER_WAY: Final = "select id from batch where ended_at is null order by id"
+UNDER_WAY: Final = """
+select id from batch
+where ended_at is null
+  and (state <> 1 or exists (select from batch_item where batch_id = batch.id and batch_item.state = 1))
+order by id
+"""
+"""Batches that something can happen to: one that is paused rests once nothing of it runs."""
 
 LOCK: Final = """
 select id, number, owner_id, state, photos, budget_cost, budget_tokens, rate, key_id,

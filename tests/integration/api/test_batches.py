@@ -305,8 +305,8 @@ async def test_a_photo_that_is_deleted_leaves_no_trace_but_its_place(api: Served
     photos = await some_photos(api, 30)
     batch = await begin(api, TWO[:1])
     await runner.run(1)
-    (_, done), newest_last = runner.ran[0], sorted(photos)
-    waiting, unborn = newest_last[-2], newest_last[0]
+    _, done = runner.ran[0]
+    unborn, *_, waiting = sorted(photo for photo in photos if photo != done)
     await until(api, batch, succeeded=1)
     await ask(api, batch, "pause")
     await until(api, batch, running=0)
