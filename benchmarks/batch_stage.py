@@ -71,8 +71,8 @@ class Stage:
 
 
 @contextmanager
-def batch_stage(*, slots: int, settings: Mapping[str, str] | None = None) -> Generator[Stage]:
-    """Run a system as `smartsip up` does, with so many slots each for devices and for all else; then all is removed.
+def batch_stage(*, slots: int, workers: int = 1, settings: Mapping[str, str] | None = None) -> Generator[Stage]:
+    """Run a system as `smartsip up` does, then remove it all; general workers share the slots.
 
     Raises:
         CannotStart: if it does not come up.
@@ -82,7 +82,7 @@ def batch_stage(*, slots: int, settings: Mapping[str, str] | None = None) -> Gen
         private = folder / "private"
         private.mkdir(mode=0o700)  # the plans in it carry tokens
         port, provider = stack.enter_context(mock_provider(private))
-        size, log = Size(slots=slots), private / "system.log"
+        size, log = Size(slots=-(-slots // workers), workers=workers), private / "system.log"
         system = stack.enter_context(private_system(folder, size, provider_port=port, log=log, settings=settings))
 
         def put(key: str, content: bytes) -> None:

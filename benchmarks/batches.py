@@ -36,6 +36,7 @@ class Options(argparse.Namespace):
     case: Case | Literal["all"]
     photos: int | None
     slots: int
+    workers: int
     latency_ms: int | None
     seconds: float | None
     rounds: int
@@ -70,7 +71,7 @@ def _measured(case: Case, options: Options) -> list[Result]:
     seconds = options.seconds or SECONDS[case]
     match case:
         case "throughput":
-            return _throughput(photos, at_a_time=options.slots, latency_ms=latency_ms)
+            return _throughput(photos, at_a_time=options.slots, workers=options.workers, latency_ms=latency_ms)
         case "memory":
             return [_memory(photos, slots=options.slots, latency_ms=latency_ms, seconds=seconds)]
         case "device":
@@ -80,7 +81,7 @@ def _measured(case: Case, options: Options) -> list[Result]:
             assert_never(case)
 
 
-def _throughput(photos: int, *, at_a_time: int, latency_ms: int) -> list[Result]:
+def _throughput(photos: int, *, at_a_time: int, workers: int, latency_ms: int) -> list[Result]:
     """Measure it held by a worker's slots, and by a provider's limit where there are twice as many slots."""
     limit = {f"{LIMITS}CONCURRENCY": str(at_a_time), f"{LIMITS}BATCH_SHARE": "1"}
     results: list[Result] = []
@@ -88,9 +89,9 @@ def _throughput(photos: int, *, at_a_time: int, latency_ms: int) -> list[Result]
         (at_a_time, {}, f"{at_a_time} slots"),
         (2 * at_a_time, limit, f"a limit of {at_a_time} calls at a time, with {2 * at_a_time} slots"),
     ):
-        shows = f"{photos:,} photos; the provider takes {latency_ms} ms; held by {held_by}"
+        shows = f"{photos:,} photos; the provider takes {latency_ms} ms; held by {held_by} of {workers} workers"
         say(f"throughput: {shows}")
-        with batch_stage(slots=slots, settings=settings) as stage:
+        with batch_stage(slots=slots, workers=workers, settings=settings) as stage:
             stage.add_photos(photos)
             results.append(throughput(stage, photos=photos, at_a_time=at_a_time, latency_ms=latency_ms, shows=shows))
     return results
@@ -126,6 +127,7 @@ def _parser() -> argparse.ArgumentParser:
     add("--case", choices=[*CASES, "all"], default="all", help="what to measure (default all)")
     add("--photos", type=whole_number, metavar="N", help="photos of the (large) batch, to try it out with fewer")
     add("--slots", type=whole_number, default=100, metavar="N", help="jobs a worker runs at a time (default 100)")
+    add("--workers", type=whole_number, default=2, metavar="N", help="who share the slots, for throughput (default 2)")
     add("--latency-ms", type=whole_number, metavar="MS", help="what the provider takes (default 1000, for memory 250)")
     add("--seconds", type=whole_number, metavar="S", help="of each phase (default 120 for memory, 30 for devices)")
     add("--rounds", type=whole_number, default=3, metavar="N", help="idle and busy, for devices (default 3)")
