@@ -27,14 +27,18 @@ class Leaving:
 
     async def serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         """Serve one connection."""
-        await self._take(reader, "answered")
-        reply = openai_stream("Paris").body
-        writer.write(b"HTTP/1.1 200 OK\r\ncontent-type: text/event-stream\r\ncontent-length: %d\r\n\r\n" % len(reply))
-        writer.write(reply)
-        await self._take(reader, "left")
-        if self.farewell == "reset":
-            writer.get_extra_info("socket").setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, RESET)
-        writer.close()
+        try:
+            await self._take(reader, "answered")
+            reply = openai_stream("Paris").body
+            head = b"HTTP/1.1 200 OK\r\ncontent-type: text/event-stream\r\ncontent-length: %d\r\n\r\n"
+            writer.write(head % len(reply) + reply)
+            await self._take(reader, "left")
+            if self.farewell == "reset":
+                writer.get_extra_info("socket").setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, RESET)
+        except asyncio.IncompleteReadError:
+            pass  # the client hung up first
+        finally:
+            writer.close()
 
     async def _take(self, reader: asyncio.StreamReader, what: str) -> None:
         head = await reader.readuntil(b"\r\n\r\n")
