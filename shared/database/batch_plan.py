@@ -12,6 +12,7 @@ AHEAD_S: Final = 3.0
 """How long slots are to be fed by what was handed out, at the rate of late: several ticks."""
 LEAST: Final = 16
 MOST: Final = 2000
+"""At one time: however many slots there are, a transaction stays short."""
 FIRST_LOOK: Final = 4
 """Under a budget, so many items are out until one has shown what an item takes."""
 STEP: Final = 8
@@ -73,7 +74,7 @@ def _plain(amount: Decimal) -> str:
 def wanted(*, slots: int, running: int, rate: float | None) -> int:
     """Return how many items to hand out beside those that are, whatever is left of the batch."""
     target = math.ceil(SHARE * slots + AHEAD_S * (rate or 0.0))
-    return max(0, min(MOST, max(LEAST, target)) - running)
+    return min(MOST, max(0, max(LEAST, target) - running))
 
 
 def next_photos(positions: Mapping[int, int], photos: int, count: int) -> list[tuple[int, int]]:

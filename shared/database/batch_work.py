@@ -146,8 +146,8 @@ async def _hand_out(raw: Raw, batch: Row, moved: Moved) -> str | None:
     """Hand out what there is room for; return why the batch must pause, if it must."""
     variants = await _rows(raw, statements.VARIANTS, id=moved.batch_id)
     specs = {row.number: row.spec for row in variants}
-    for row in await _rows(raw, statements.LOST, id=moved.batch_id, after_s=LOST_AFTER_S, limit=LIMIT):
-        await _take(raw, moved, [row], specs)
+    lost = await _rows(raw, statements.LOST, id=moved.batch_id, after_s=LOST_AFTER_S, limit=LIMIT)
+    await _take(raw, moved, lost, specs)
     (still,) = await _rows(raw, statements.OPEN, id=moved.batch_id)
     budget = _budget(batch, variants)
     within_budget = budget.room(still.running)

@@ -38,6 +38,7 @@ def test_slots_are_fed_for_some_ticks_and_no_more() -> None:
     assert wanted(slots=100, running=120, rate=100.0) == 300
     assert wanted(slots=0, running=0, rate=None) == LEAST
     assert wanted(slots=5000, running=0, rate=None) == MOST
+    assert wanted(slots=5000, running=4000, rate=None) == MOST
     assert wanted(slots=10, running=500, rate=1.0) == 0
 
 

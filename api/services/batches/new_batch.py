@@ -19,7 +19,6 @@ from shared.database.statements import batches as statements
 from shared.database.statements.image_library import PhotoFilter, selected_photos
 from shared.domain.batches import MAX_PHOTOS, VariantSpec
 from shared.domain.commands import Parameters, StoredImage, VisionInput
-from shared.domain.dispense import INLINE
 from shared.domain.errors import IdempotencyKeyReused, InvalidRequest
 from shared.domain.ids import OwnerId, uuid7
 from shared.model_facts import abilities_of
@@ -161,7 +160,7 @@ def variant_row(batch_id: UUID, number: int, name: str, spec: VariantSpec) -> di
         "number": number,
         "name": name,
         "model": spec.model,
-        "prompt": "(its own text)" if spec.prompt == INLINE else spec.prompt,
+        "prompt": spec.prompt,
         "profile": spec.profile,
         "spec": spec.model_dump_json(exclude_defaults=True),
     }

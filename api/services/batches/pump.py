@@ -5,8 +5,9 @@ Nothing of a batch lives in this process: whoever comes next goes on from the ro
 
 import asyncio
 import time
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, datetime
 from typing import Final
+from uuid import UUID
 
 import structlog
 
@@ -64,9 +65,17 @@ class BatchPump:
         if not under_way:
             self._specs.clear()
         for batch_id in under_way:
-            moved = await self._work.tick(batch_id)
-            if moved is not None:
-                await self._follow_up(moved)
+            try:
+                await self._move(batch_id)
+            except Unavailable:
+                raise
+            except Exception:  # noqa: BLE001 - logged; whatever is wrong with one batch must not hold up the others
+                _log.exception("batch_failed", batch_id=str(batch_id))
+
+    async def _move(self, batch_id: UUID) -> None:
+        moved = await self._work.tick(batch_id)
+        if moved is not None:
+            await self._follow_up(moved)
 
     async def _follow_up(self, moved: Moved) -> None:
         for first in range(0, len(moved.to_submit), SUBMIT_AT_ONCE):
@@ -112,7 +121,7 @@ class BatchPump:
             queue=Queue.BATCH,
             kind=Kind.VISION,
             model=variant.model,
-            deadline=datetime.now(UTC) + MAX_TIMEOUT - timedelta(minutes=1),
+            deadline=datetime.now(UTC) + MAX_TIMEOUT,
             payload=payload_of(spec),
             request_hash=b"",
             waiting_cap=self._front.settings.limits.waiting_per_owner,

@@ -44,7 +44,7 @@ async def watched(
         later = await _look(front, owner_id, batch.id)
         if later is None:
             return
-        batch = later or batch
+        batch = later
 
 
 async def _look(front: Front, owner_id: OwnerId, batch_id: UUID) -> BatchView | None:

@@ -14,7 +14,7 @@ from sqlalchemy import text
 
 from api.services.batches.pump import BatchPump
 from shared.database.statements.provider_lists import heard
-from shared.domain.dispense import Intervention
+from shared.domain.dispense import INLINE, Intervention
 from shared.domain.errors import ErrorInfo
 from shared.domain.models import ListedModel
 from shared.settings import ProviderEndpoint, Settings
@@ -237,6 +237,28 @@ async def test_a_variant_that_is_added_later_is_asked_about_the_same_photos(api:
     await runner.run(3)
     await until(api, batch, is_over=True, succeeded=6)
     assert sorted(runner.ran[3:]) == sorted((2, photo) for photo in photos)
+
+
+async def test_a_batch_that_cannot_be_moved_does_not_hold_up_the_others(api: Served, runner: BatchRunner) -> None:
+    await some_photos(api, 2)
+    broken = await begin(api, TWO[:1])
+    await runner.run(2)
+    await until(api, broken, is_over=True)
+    for statement in (
+        "update job_done set reply = 'x' where id in (select job_id from batch_item where batch_id = :id) returning id",
+        "update batch_item set state = 1 where batch_id = :id returning position",
+        "update batch set state = 0, ended_at = null where id = :id returning id",
+    ):
+        await api.front.queries.rows(text(statement), {"id": UUID(broken["id"])})
+    well = await begin(api, TWO[:1])
+    await runner.run(2)
+    await until(api, well, is_over=True, succeeded=2)
+
+
+async def test_a_prompt_of_its_own_has_the_name_that_promotions_refuse(api: Served) -> None:
+    await some_photos(api, 1)
+    batch = await begin(api, [{"model": PRICED, "prompt_text": "What is it?"}])
+    assert batch["variants"][0]["prompt"] == INLINE
 
 
 async def test_a_budget_pauses_it_before_it_is_overspent_and_a_higher_one_goes_on(
